@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// Batten: ragged token sequences in, batches out, as plain spans. Everything at once; each header also stands alone.
+#ifndef BATTEN_BATTEN_HPP_INCLUDED
+#define BATTEN_BATTEN_HPP_INCLUDED
+
+#include <batten/batch.hpp>
+#include <batten/bucketed.hpp>
+#include <batten/collator.hpp>
+#include <batten/error.hpp>
+#include <batten/field.hpp>
+#include <batten/fill.hpp>
+#include <batten/layout.hpp>
+#include <batten/length.hpp>
+#include <batten/overflow.hpp>
+#include <batten/presets.hpp>
+#include <batten/sequences.hpp>
+#include <batten/side.hpp>
+#include <batten/version.hpp>
+
+#endif

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// The front door: options, basic_collator, collator.
+#ifndef BATTEN_COLLATOR_HPP_INCLUDED
+#define BATTEN_COLLATOR_HPP_INCLUDED
+
+#include <batten/batch.hpp>
+#include <batten/error.hpp>
+#include <batten/field.hpp>
+#include <batten/fill.hpp>
+#include <batten/layout.hpp>
+#include <batten/length.hpp>
+#include <batten/overflow.hpp>
+#include <batten/sequences.hpp>
+#include <batten/side.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace batten {
+
+// The id that pads get. Has no default where token ids meet pads: leaving it out does not compile.
+class required_pad_id : public integer {
+public:
+    required_pad_id() = delete;  // write .pad_id = ...
+
+    template <std::integral Int>
+    constexpr required_pad_id(Int id) noexcept : integer(id)
+    {
+    }
+};
+
+// Everything that a collator can be told, as one aggregate: options{.pad_id = 0, .length = {512}}.
+template <class Layout, class Fields>
+struct options {
+    static constexpr bool needs_pad_id = detail::field_list<Fields>::template any<detail::uses_pad_id>;
+    using pad_id_type = std::conditional_t<needs_pad_id, required_pad_id, integer>;
+    using side_type = typename Layout::side_type;
+    using length_type = typename Layout::length_type;
+    using overflow_type = typename Layout::overflow_type;
+
+    pad_id_type pad_id;                        // what token ids hold on pads
+    integer ignore_index = -100;               // what labels hold on pads and on what is not trained
+    target_alignment targets = model_shifts;   // which token a column is trained to predict
+    [[no_unique_address]] side_type side{};
+    [[no_unique_address]] length_type length{};
+    [[no_unique_address]] overflow_type overflow{};
+    [[no_unique_address]] Fields fields{};     // the field objects, for fields with options of their own
+
+    [[nodiscard]] constexpr fill_values values() const noexcept { return {pad_id, ignore_index}; }
+};
+
+// Turns ragged sequences into one batch. Layout says where tokens lie, Fields what is written there.
+//
+// Every call takes sequences (vector<vector<int>>, ragged_view, each(...)), a bundle (inputs{...}) or a selection of either
+// (select(...)). Nothing is written, and a batch passed back is as before, where a call ends in an error.
+//
+// Errors   of the options: when the collator is made; of the data: at each call (error.hpp lists them). The calls throw
+//          collate_error; those named try_ return the error instead. One validation stands behind both.
+// Cost     bytes written once, tokens read once; O(rows) to validate. A const collator may be used by many threads.
+template <class Layout, class Fields>
+class basic_collator {
+public:
+    using layout_type = Layout;
+    using fields_type = Fields;
+    using options_type = options<Layout, Fields>;
+    using shape_type = batch_shape<Fields>;
+    using batch_type = basic_batch<Fields>;
+
+    constexpr explicit basic_collator(options_type settings) : options_(std::move(settings))
+    {
+        error reason;
+        if (!check(options_, reason))
+            detail::raise(reason);
+    }
+
+    // The constructor that returns its error.
+    [[nodiscard]] static constexpr result<basic_collator> try_make(options_type settings)
+    {
+        error reason;
+        if (!check(settings, reason))
+            return reason;
+        return basic_collator(std::move(settings), checked{});
+    }
+
+    [[nodiscard]] constexpr const options_type& settings() const noexcept { return options_; }
+
+    // Rows, width and elements a field of what `in` would become. Validates all that `into` would. Cost: O(rows).
+    template <collatable In>
+    [[nodiscard]] constexpr result<shape_type> try_shape(const In& in) const
+    {
+        const auto bundle = detail::as_bundle(in);
+        detail::measured found;
+        error reason;
+        if (!measure(bundle, detail::bind_fields<Fields>(options_.fields), found, reason))
+            return reason;
+        return shape_type{found.rows, found.width, found.segments};
+    }
+    template <collatable In>
+    [[nodiscard]] constexpr shape_type shape(const In& in) const
+    {
+        return try_shape(in).value();
+    }
+
+    // Writes into the caller's memory. Never allocates.
+    //
+    // Shapes    each span rows * width elements (or (rows - 1) * pitch + width, up to rows * pitch), as shape() says
+    // Requires  spans that do not overlap one another or the inputs.
+    template <collatable In, class... Named>
+    constexpr result<summary> try_into(const In& in, const outputs<Named...>& out) const
+    {
+        using written = detail::written_fields<Fields, Named...>;
+        const auto bundle = detail::as_bundle(in);
+        auto bound = detail::bind_fields<written>(options_.fields);
+        detail::measured found;
+        error reason;
+        if (!measure(bundle, bound, found, reason) || !detail::bind_spans<written>(out, extent_of(found), bound, reason))
+            return reason;
+        fill(bundle, bound, found);
+        return found.totals;
+    }
+    template <collatable In, class... Named>
+    constexpr summary into(const In& in, const outputs<Named...>& out) const
+    {
+        return try_into(in, out).value();
+    }
+
+    // A new batch that owns its memory.
+    template <collatable In>
+    [[nodiscard]] constexpr result<batch_type> try_collate(const In& in) const
+    {
+        batch_type batch;
+        const result<summary> done = try_collate(in, batch);
+        if (!done)
+            return done.error();
+        return batch;
+    }
+    template <collatable In>
+    [[nodiscard]] constexpr batch_type operator()(const In& in) const
+    {
+        return try_collate(in).value();
+    }
+
+    // The same into a batch that is reused: allocates only where it has less room than it ever had.
+    template <collatable In>
+    constexpr result<summary> try_collate(const In& in, batch_type& batch) const
+    {
+        const auto bundle = detail::as_bundle(in);
+        auto bound = detail::bind_fields<typename batch_type::fields_type>(options_.fields);
+        detail::measured found;
+        error reason;
+        if (!measure(bundle, bound, found, reason) || !batch.prepare(extent_of(found), reason))
+            return reason;
+        detail::bind_batch(batch, bound);
+        fill(bundle, bound, found);
+        batch.set_summary(found.totals);
+        return found.totals;
+    }
+    template <collatable In>
+    constexpr summary operator()(const In& in, batch_type& batch) const
+    {
+        return try_collate(in, batch).value();
+    }
+
+private:
+    struct checked {};
+    constexpr basic_collator(options_type&& settings, checked) : options_(std::move(settings)) {}
+
+    static constexpr bool check(const options_type& settings, error& reason)
+    {
+        using side = typename Layout::side_type;
+        if constexpr (padding_side<side>)
+            static_assert(!detail::field_list<Fields>::template any<detail::needs_pads_last> || detail::pads_come_last<side>(),
+                          "batten: pads_count_on needs pads that come after the tokens alone: use pad_right, or pads_hold<0>");
+        return detail::check_strategy(settings.length, reason) &&
+               check_fields(settings, reason, std::make_index_sequence<Fields::count>{});
+    }
+
+    template <std::size_t... I>
+    static constexpr bool check_fields(const options_type& settings, error& reason, std::index_sequence<I...>)
+    {
+        return (true && ... && check_field(settings.fields.template at<I>(), settings.values(), reason));
+    }
+    template <class Field>
+    static constexpr bool check_field([[maybe_unused]] const Field& field, [[maybe_unused]] const fill_values& values,
+                                      [[maybe_unused]] error& reason)
+    {
+        if constexpr (requires { field.check_options(values, reason); })
+            return field.check_options(values, reason);
+        else
+            return true;
+    }
+
+    template <class Bundle, class Bound>
+    constexpr bool measure(const Bundle& bundle, const Bound& bound, detail::measured& found, error& reason) const
+    {
+        const detail::engine<Layout, options_type, Bundle> engine(options_, bundle);
+        return std::apply([&](const auto&... out) { return engine.measure(found, reason, out...); }, bound);
+    }
+    template <class Bundle, class Bound>
+    constexpr void fill(const Bundle& bundle, const Bound& bound, const detail::measured& found) const
+    {
+        const detail::engine<Layout, options_type, Bundle> engine(options_, bundle);
+        std::apply(
+            [&](const auto&... out) {
+                engine.begin(out...);
+                engine.fill(found, 0, found.rows, out...);
+            },
+            bound);
+    }
+
+    static constexpr detail::extent extent_of(const detail::measured& found) noexcept
+    {
+        return {found.rows, found.width, found.segments, found.rows * found.width};
+    }
+
+    options_type options_;
+};
+
+// One sequence a row, padded. The collator of the README.
+template <padding_side Side, length_strategy Length, overflow_policy Overflow = reject, class Fields = causal_lm_fields>
+using collator = basic_collator<padded<Side, Length, Overflow>, Fields>;
+
+}  // namespace batten
+
+#endif

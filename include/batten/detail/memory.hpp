@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// The buffers of batches that Batten owns. System calls live here alone.
+#ifndef BATTEN_DETAIL_MEMORY_HPP_INCLUDED
+#define BATTEN_DETAIL_MEMORY_HPP_INCLUDED
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace batten::detail {
+
+inline constexpr std::align_val_t buffer_alignment{64};
+
+// An array of T, 64-byte aligned, that keeps its memory when it shrinks; std::allocator in constant evaluation.
+// Growing leaves the elements unwritten: whoever grows it writes them all.
+template <class T>
+class buffer {
+    static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>,
+                  "batten: a field's value_type must be a number or another trivially copyable type");
+
+public:
+    constexpr buffer() noexcept = default;
+    constexpr buffer(buffer&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)),
+          capacity_(std::exchange(other.capacity_, 0))
+    {
+    }
+    constexpr buffer(const buffer& other)
+    {
+        if (!reserve(other.size_))
+            throw_bad_alloc();
+        resize_within(other.size_);
+        std::copy_n(other.data_, size_, data_);
+    }
+    constexpr buffer& operator=(buffer other) noexcept
+    {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        std::swap(capacity_, other.capacity_);
+        return *this;
+    }
+    constexpr ~buffer() { release(); }
+
+    [[nodiscard]] constexpr T* data() const noexcept { return data_; }
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] constexpr std::size_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] constexpr std::span<T> cells() const noexcept { return {data_, size_}; }
+
+    // Room for `elements`, what was there is lost where it grows; false where there is no memory for them, and then it is
+    // as before.
+    [[nodiscard]] constexpr bool reserve(std::size_t elements)
+    {
+        if (elements <= capacity_)
+            return true;
+        T* const grown = allocate(elements);
+        if (grown == nullptr)
+            return false;
+        release();
+        data_ = grown;
+        size_ = 0;
+        capacity_ = elements;
+        return true;
+    }
+
+    // Requires: elements <= capacity().
+    constexpr void resize_within(std::size_t elements) noexcept { size_ = elements; }
+
+private:
+    static constexpr T* allocate(std::size_t elements)
+    {
+        if (std::is_constant_evaluated()) {
+            T* const memory = std::allocator<T>().allocate(elements);
+            for (std::size_t i = 0; i < elements; ++i)
+                std::construct_at(memory + i);
+            return memory;
+        }
+        return static_cast<T*>(::operator new(elements * sizeof(T), buffer_alignment, std::nothrow));
+    }
+
+    constexpr void release() noexcept
+    {
+        if (data_ == nullptr)
+            return;
+        if (std::is_constant_evaluated())
+            std::allocator<T>().deallocate(data_, capacity_);
+        else
+            ::operator delete(static_cast<void*>(data_), buffer_alignment);
+    }
+
+    [[noreturn]] static void throw_bad_alloc()
+    {
+#if defined(__cpp_exceptions)
+        throw std::bad_alloc();
+#else
+        std::abort();
+#endif
+    }
+
+    T* data_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+};
+
+}  // namespace batten::detail
+
+#endif

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: MIT
+// Error codes, the value that carries one, result<T>, and the exception.
+#ifndef BATTEN_ERROR_HPP_INCLUDED
+#define BATTEN_ERROR_HPP_INCLUDED
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#if defined(__cpp_exceptions)
+#include <stdexcept>
+#endif
+
+// A precondition of the caller's, checked in debug builds alone: what it guards can't be seen from the data.
+// Define it before the first include to send it elsewhere. A failing one is also a compile error in constant evaluation.
+#ifndef BATTEN_ASSERT
+#ifdef NDEBUG
+#define BATTEN_ASSERT(condition, text) static_cast<void>(0)
+#else
+#define BATTEN_ASSERT(condition, text) \
+    ((condition) ? static_cast<void>(0) : ::batten::detail::assertion_failed(#condition, text, __FILE__, __LINE__))
+#endif
+#endif
+
+namespace batten {
+
+namespace detail {
+
+[[noreturn]] inline void assertion_failed(const char* condition, const char* text, const char* file, int line)
+{
+    std::fprintf(stderr, "%s:%d: batten: %s [%s]\n", file, line, text, condition);
+    std::abort();
+}
+
+}  // namespace detail
+
+// An integer of any type, kept exactly: sign and magnitude. Pad ids, ignore indices and the numbers of an error are these.
+class integer {
+public:
+    constexpr integer() noexcept = default;
+
+    template <std::integral Int>
+    constexpr integer(Int value) noexcept
+        : magnitude_(is_below_zero(value) ? std::uint64_t{0} - static_cast<std::uint64_t>(value)
+                                          : static_cast<std::uint64_t>(value)),
+          negative_(is_below_zero(value))
+    {
+    }
+
+    // Whether T holds the value. Every floating-point T is said to: it rounds, as static_cast does.
+    template <class T>
+    [[nodiscard]] constexpr bool fits() const noexcept
+    {
+        if constexpr (std::is_floating_point_v<T>)
+            return true;
+        else if (negative_)
+            return std::is_signed_v<T> &&
+                   magnitude_ <= static_cast<std::uint64_t>(std::numeric_limits<T>::max()) + std::uint64_t{1};
+        else
+            return magnitude_ <= static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+    }
+
+    // The value as a T. Requires: fits<T>().
+    template <class T>
+    [[nodiscard]] constexpr T to() const noexcept
+    {
+        if constexpr (std::is_floating_point_v<T>)
+            return negative_ ? -static_cast<T>(magnitude_) : static_cast<T>(magnitude_);
+        else
+            return static_cast<T>(negative_ ? std::uint64_t{0} - magnitude_ : magnitude_);
+    }
+
+    [[nodiscard]] constexpr bool is_negative() const noexcept { return negative_; }
+
+    friend constexpr bool operator==(const integer&, const integer&) noexcept = default;
+
+    [[nodiscard]] std::string text() const { return (negative_ ? "-" : "") + std::to_string(magnitude_); }
+
+private:
+    template <std::integral Int>
+    static constexpr bool is_below_zero([[maybe_unused]] Int value) noexcept
+    {
+        if constexpr (std::is_signed_v<Int>)
+            return value < 0;
+        else
+            return false;
+    }
+
+    std::uint64_t magnitude_ = 0;
+    bool negative_ = false;
+};
+
+// What went wrong. Behind each: what `row`, `first` and `second` of the error say; `field` is named where one is concerned.
+enum class error_code : unsigned char {
+    none,
+    // the data
+    row_over_limit,           // row, its tokens, the limit in tokens
+    offset_negative,          // row, the offset
+    offsets_decrease,         // row, where it begins, where it ends
+    offset_past_end,          // row, where it ends, the number of tokens
+    row_index_out_of_range,   // row, the index that it asks for, the number of sequences
+    count_mismatch,           // -, entries of the field, number of sequences
+    prompt_length_negative,   // row, the prompt length
+    prompt_past_end,          // row, the prompt length, the row's tokens
+    column_length_mismatch,   // row, entries of the column, the row's tokens
+    token_not_representable,  // row, index of the token in its sequence, its value
+    value_not_representable,  // row, the value (a position, a count) that the field's type can't hold
+    size_overflow,            // -, the two factors
+    out_of_memory,            // -, bytes asked for
+    // the outputs
+    span_too_small,  // -, elements needed, elements given
+    span_too_large,  // -, elements at the most, elements given
+    pitch_too_small, // -, the row's width, the pitch
+    // the options
+    pad_id_not_representable,        // -, the pad id
+    ignore_index_not_representable,  // -, the ignore index
+    pad_value_not_representable,     // -, the value that the field writes on pads
+    length_not_positive,             // -, the length
+    ladder_empty,                    //
+    ladder_not_increasing,           // -, the edge before, the edge
+    // a policy whose result does not fit
+    width_past_maximum,      // -, the width, the maximum
+    row_past_width,          // row, its columns, the width that the length strategy gave
+    offset_past_width,       // row, offset that the side gave, columns free
+    slice_outside_sequence,  // row, where the kept slice begins, its tokens
+    slice_over_limit,        // row, tokens kept, the limit
+    segment_misplaced,        // row, the column (or number) that the layout gave a segment, the first one free
+    bucket_width_unsteady,   // -, width of the bucket alone, width of its rows together
+};
+
+// One error as a value: small, no allocation, the same from a throwing and from a try_ call.
+struct error {
+    static constexpr std::size_t no_row = static_cast<std::size_t>(-1);
+
+    error_code code = error_code::none;
+    std::size_t row = no_row;  // row of the batch, not of the data set behind a select
+    integer first{};
+    integer second{};
+    std::string_view field{};  // refers to static storage
+
+    // The sentence a person reads: "batten::collate: row 3 has 700 tokens, the limit is 512".
+    [[nodiscard]] std::string message() const;
+};
+
+inline std::string error::message() const
+{
+    const std::string a = first.text();
+    const std::string b = second.text();
+    const std::string at = row == no_row ? std::string("the batch") : "row " + std::to_string(row);
+    const std::string name(field.empty() ? std::string_view("a field") : field);
+    std::string text;
+    switch (code) {
+    case error_code::none: return "batten: no error";
+    case error_code::row_over_limit: text = at + " has " + a + " tokens, the limit is " + b; break;
+    case error_code::offset_negative: text = at + " has the negative offset " + a; break;
+    case error_code::offsets_decrease: text = at + " begins at offset " + a + " and ends before it, at " + b; break;
+    case error_code::offset_past_end: text = at + " ends at offset " + a + ", there are " + b + " tokens"; break;
+    case error_code::row_index_out_of_range:
+        text = at + " asks for sequence " + a + ", there are " + b;
+        break;
+    case error_code::count_mismatch: text = name + " has " + a + " entries, there are " + b + " sequences"; break;
+    case error_code::prompt_length_negative: text = at + " has the negative prompt length " + a; break;
+    case error_code::prompt_past_end: text = at + " has a prompt length of " + a + ", but " + b + " tokens"; break;
+    case error_code::column_length_mismatch:
+        text = at + " has " + a + " entries in " + name + ", but " + b + " tokens";
+        break;
+    case error_code::token_not_representable:
+        text = at + ", token " + a + " is " + b + ", which the element type of " + name + " cannot hold";
+        break;
+    case error_code::value_not_representable:
+        text = at + " needs " + a + " in " + name + ", which its element type cannot hold";
+        break;
+    case error_code::size_overflow: text = a + " x " + b + " elements overflow the size type"; break;
+    case error_code::out_of_memory: text = a + " bytes could not be allocated"; break;
+    case error_code::span_too_small: text = name + " needs " + a + " elements, the span has " + b; break;
+    case error_code::span_too_large: text = name + " takes at most " + a + " elements, the span has " + b; break;
+    case error_code::pitch_too_small: text = name + " has rows of " + a + " elements, the pitch is " + b; break;
+    case error_code::pad_id_not_representable:
+        text = "pad_id " + a + " cannot be held by the element type of " + name;
+        break;
+    case error_code::ignore_index_not_representable:
+        text = "ignore_index " + a + " cannot be held by the element type of " + name;
+        break;
+    case error_code::pad_value_not_representable:
+        text = "the value on pads, " + a + ", cannot be held by the element type of " + name;
+        break;
+    case error_code::length_not_positive: text = "a length must be at least 1, not " + a; break;
+    case error_code::ladder_empty: text = "a ladder of lengths needs at least one edge"; break;
+    case error_code::ladder_not_increasing: text = "edge " + b + " of the ladder follows edge " + a; break;
+    case error_code::width_past_maximum: text = "the width comes to " + a + ", the maximum is " + b; break;
+    case error_code::row_past_width:
+        text = at + " takes " + a + " columns, the length strategy gave a width of " + b;
+        break;
+    case error_code::offset_past_width:
+        text = at + " was put at column " + a + " by the padding side, it fits up to column " + b;
+        break;
+    case error_code::slice_outside_sequence:
+        text = at + ": the overflow policy kept " + b + " tokens from token " + a + ", past the sequence's end";
+        break;
+    case error_code::slice_over_limit:
+        text = at + ": the overflow policy kept " + a + " tokens, the limit is " + b;
+        break;
+    case error_code::segment_misplaced:
+        text = at + ": the layout put a segment at " + a + ", the first place free is " + b;
+        break;
+    case error_code::bucket_width_unsteady:
+        text = "a bucket is " + a + " wide for one row and " + b + " for all of its rows";
+        break;
+    }
+    return "batten::collate: " + text;
+}
+
+#if defined(__cpp_exceptions)
+// What the throwing calls throw: what() is the message, error() the value behind it.
+class collate_error : public std::runtime_error {
+public:
+    explicit collate_error(const batten::error& reason) : std::runtime_error(reason.message()), reason_(reason) {}
+    [[nodiscard]] const batten::error& error() const noexcept { return reason_; }
+
+private:
+    batten::error reason_;
+};
+#endif
+
+// Called by the throwing calls where exceptions are switched off (-fno-exceptions). Must not return; if it does, abort follows.
+using error_handler = void (*)(const error&);
+
+namespace detail {
+
+inline void print_error(const error& reason) { std::fprintf(stderr, "%s\n", reason.message().c_str()); }
+
+inline error_handler& current_error_handler() noexcept
+{
+    static error_handler handler = print_error;
+    return handler;
+}
+
+// Cold and out of line, so that the calls which check stay small. Not constexpr: in constant evaluation it is a compile error.
+[[noreturn]] inline void raise(const error& reason)
+{
+#if defined(__cpp_exceptions)
+    throw collate_error(reason);
+#else
+    current_error_handler()(reason);
+    std::abort();
+#endif
+}
+
+}  // namespace detail
+
+// Sets the handler of -fno-exceptions builds and returns the one before. Call it once, before threads start.
+inline error_handler set_error_handler(error_handler handler) noexcept
+{
+    return std::exchange(detail::current_error_handler(), handler == nullptr ? detail::print_error : handler);
+}
+
+// A value or an error, as std::expected<T, error> of C++23.
+template <class T>
+class [[nodiscard]] result {
+public:
+    using value_type = T;
+
+    constexpr result(T value) : value_(std::move(value)) {}
+    constexpr result(const batten::error& reason) : error_(reason) {}
+
+    [[nodiscard]] constexpr bool has_value() const noexcept { return value_.has_value(); }
+    [[nodiscard]] constexpr explicit operator bool() const noexcept { return value_.has_value(); }
+
+    // The value. Errors: raises the error that it holds instead, as the throwing calls do.
+    [[nodiscard]] constexpr T& value() &
+    {
+        require_value();
+        return *value_;
+    }
+    [[nodiscard]] constexpr const T& value() const&
+    {
+        require_value();
+        return *value_;
+    }
+    [[nodiscard]] constexpr T&& value() &&
+    {
+        require_value();
+        return *std::move(value_);
+    }
+
+    // The value, unchecked in release builds. Requires: has_value().
+    [[nodiscard]] constexpr T& operator*() & { return asserted(*this); }
+    [[nodiscard]] constexpr const T& operator*() const& { return asserted(*this); }
+    [[nodiscard]] constexpr T&& operator*() && { return std::move(asserted(*this)); }
+    [[nodiscard]] constexpr T* operator->() { return &asserted(*this); }
+    [[nodiscard]] constexpr const T* operator->() const { return &asserted(*this); }
+
+    // The error; code none where there is a value.
+    [[nodiscard]] constexpr const batten::error& error() const noexcept { return error_; }
+
+private:
+    constexpr void require_value() const
+    {
+        if (!value_)
+            detail::raise(error_);
+    }
+
+    template <class Self>
+    static constexpr auto& asserted(Self& self)
+    {
+        BATTEN_ASSERT(self.value_.has_value(), "this result holds an error, not a value");
+        return *self.value_;
+    }
+
+    std::optional<T> value_;
+    batten::error error_{};
+};
+
+namespace detail {
+
+// Records an error and says no: `return fail(reason, {...});` in a check that returns bool.
+constexpr bool fail(error& reason, const error& what) noexcept
+{
+    reason = what;
+    return false;
+}
+
+inline constexpr std::size_t size_limit = std::numeric_limits<std::size_t>::max();
+
+// a + b, or false where it passes the size type.
+constexpr bool add(std::size_t a, std::size_t b, std::size_t& sum) noexcept
+{
+    sum = a + b;
+    return sum >= a;
+}
+
+// a * b, or false where it passes the size type.
+constexpr bool multiply(std::size_t a, std::size_t b, std::size_t& product) noexcept
+{
+    product = a * b;
+    return a == 0 || b <= size_limit / a;
+}
+
+}  // namespace detail
+
+}  // namespace batten
+
+#endif

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+// The engine: validates a call in O(rows), then walks the rows once and lets every field write while the row is hot.
+// It knows neither a concrete side, strategy, layout nor field.
+#ifndef BATTEN_FILL_HPP_INCLUDED
+#define BATTEN_FILL_HPP_INCLUDED
+
+#include <batten/batch.hpp>
+#include <batten/error.hpp>
+#include <batten/field.hpp>
+#include <batten/layout.hpp>
+#include <batten/length.hpp>
+#include <batten/sequences.hpp>
+#include <batten/side.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace batten::detail {
+
+// What validation found out, and filling needs.
+struct measured {
+    std::size_t rows = 0;
+    std::size_t width = 0;
+    std::size_t segments = 0;
+    std::size_t longest = 0;  // row, in columns
+    summary totals{};
+};
+
+template <class Layout, class Options, class In>
+class engine {
+public:
+    constexpr engine(const Options& options, const In& in) noexcept : options_(options), in_(in) {}
+
+    // Everything that can be wrong with the inputs and the policies' answers, before a byte is written.
+    // Cost: O(rows); over tokens where a field's type may not hold them, over the loss column where there is one.
+    template <class... Field>
+    [[nodiscard]] constexpr bool measure(measured& found, error& reason, const bound_field<Field>&... out) const
+    {
+        return measure_rows(found, reason) && measure_width(found, reason) && check_fields(found, reason, out...);
+    }
+
+    // What segment fields write before the first segment. Once for a call.
+    template <class... Field>
+    static constexpr void begin(const bound_field<Field>&... out)
+    {
+        (begin_field(out), ...);
+    }
+
+    // Columns of row r. Requires: the row was found good.
+    [[nodiscard]] constexpr std::size_t row_length(std::size_t r) const
+    {
+        std::size_t length = 0;
+        error unused;
+        static_cast<void>(row(r, unused, [&](const segment& s) { length = s.first_column + s.length; }));
+        return length;
+    }
+
+    // Writes rows [first, last) of every field. Requires: measure said yes, for the same inputs.
+    template <class... Field>
+    constexpr void fill(const measured& found, std::size_t first, std::size_t last, const bound_field<Field>&... out) const
+    {
+        for (std::size_t r = first; r < last; ++r)
+            fill_row(found, r, out...);
+    }
+
+private:
+    // Lengths of the rows, in columns, after overflow: what a length strategy sees.
+    class row_lengths {
+    public:
+        constexpr row_lengths(const engine& of, const measured& found) noexcept : of_(&of), found_(&found) {}
+
+        [[nodiscard]] constexpr std::size_t size() const noexcept { return found_->rows; }
+        [[nodiscard]] constexpr bool empty() const noexcept { return size() == 0; }
+        [[nodiscard]] constexpr std::size_t operator[](std::size_t r) const { return of_->row_length(r); }
+        [[nodiscard]] constexpr std::size_t longest() const noexcept { return found_->longest; }
+        [[nodiscard]] constexpr auto begin() const noexcept { return index_iterator<row_lengths>(this, 0); }
+        [[nodiscard]] constexpr auto end() const noexcept { return index_iterator<row_lengths>(this, size()); }
+
+    private:
+        const engine* of_;
+        const measured* found_;
+    };
+
+    template <class Sink>
+    constexpr bool row(std::size_t r, error& reason, Sink&& sink) const
+    {
+        return Layout::row(options_, in_, r, std::forward<Sink>(sink), reason);
+    }
+
+    constexpr std::size_t offset(std::size_t length, std::size_t width) const
+    {
+        using side = typename Layout::side_type;
+        if constexpr (padding_side<side>)
+            return side_traits<side>::offset(options_.side, length, width);
+        else
+            return 0;
+    }
+
+    constexpr bool measure_rows(measured& found, error& reason) const
+    {
+        if (!in_.check(reason))
+            return false;
+        found.rows = Layout::rows(in_);
+        for (std::size_t r = 0; r < found.rows; ++r) {
+            if (!Layout::sequences(in_, r, [&](std::size_t i) { return in_.check(i, reason); }))
+                return false;
+            if (Layout::first_segment(in_, r) != found.segments)
+                return fail(reason, {error_code::segment_misplaced, r, Layout::first_segment(in_, r), found.segments, {}});
+            std::size_t end = 0;
+            bool good = true;
+            if (!row(r, reason, [&](const segment& s) { good = good && measure_segment(s, r, end, found, reason); }) || !good)
+                return false;
+            found.longest = std::max(found.longest, end);
+        }
+        return true;
+    }
+
+    // `end`: columns of row r that the segments before take.
+    constexpr bool measure_segment(const segment& s, std::size_t r, std::size_t& end, measured& found, error& reason) const
+    {
+        const std::size_t tokens = in_.length(s.sequence);
+        if (s.source_begin > tokens || s.kept > tokens - s.source_begin || s.length > s.kept) [[unlikely]]
+            return fail(reason, {error_code::slice_outside_sequence, r, s.source_begin, s.kept, {}});
+        if (s.first_column < end || s.length > size_limit - s.first_column) [[unlikely]]
+            return fail(reason, {error_code::segment_misplaced, r, s.first_column, end, {}});
+        if (!add(found.totals.real_tokens, s.length, found.totals.real_tokens) ||
+            !add(found.totals.dropped_tokens, s.dropped, found.totals.dropped_tokens)) [[unlikely]]
+            return fail(reason, {error_code::size_overflow, r, found.totals.real_tokens, s.length, {}});
+        end = s.first_column + s.length;
+        ++found.segments;
+        return true;
+    }
+
+    constexpr bool measure_width(measured& found, error& reason) const
+    {
+        using strategy = typename Layout::length_type;
+        found.width = length_traits<strategy>::width(options_.length, row_lengths(*this, found));
+        const std::size_t maximum = max_width_of(options_.length);
+        if (found.width > maximum)
+            return fail(reason, {error_code::width_past_maximum, error::no_row, found.width, maximum, {}});
+        if (found.longest > found.width)
+            return fail(reason, {error_code::row_past_width, longest_row(found), found.longest, found.width, {}});
+        std::size_t cells = 0;
+        if (!multiply(found.rows, found.width, cells) || cells > size_limit / 2)
+            return fail(reason, {error_code::size_overflow, error::no_row, found.rows, found.width, {}});
+        found.totals.padded_cells = cells - found.totals.real_tokens;
+        return true;
+    }
+
+    constexpr std::size_t longest_row(const measured& found) const
+    {
+        std::size_t r = 0;
+        while (row_length(r) != found.longest)
+            ++r;
+        return r;
+    }
+
+    // The view of a segment that fields get. `start`: column of the row's first real token.
+    constexpr segment_view<In> seen(const segment& s, std::size_t r, std::size_t start, std::size_t width) const
+    {
+        segment_view<In> view(in_, s);
+        view.row = r;
+        view.width = width;
+        view.first_column = start + s.first_column;
+        view.values = options_.values();
+        view.align(options_.targets, Layout::shares_rows);
+        return view;
+    }
+
+    template <class... Field>
+    constexpr bool check_fields(measured& found, error& reason, const bound_field<Field>&... out) const
+    {
+        std::size_t bytes = 0;
+        const bool addressable =
+            (true && ... && (multiply(found.rows * found.width, sizeof(typename Field::value_type), bytes) &&
+                             bytes <= size_limit / 2));
+        if (!addressable)
+            return fail(reason, {error_code::size_overflow, error::no_row, found.rows, found.width, {}});
+        for (std::size_t r = 0; r < found.rows; ++r) {
+            const std::size_t length = row_length(r);
+            const std::size_t start = offset(length, found.width);
+            if (start > found.width - length)
+                return fail(reason, {error_code::offset_past_width, r, start, found.width - length, {}});
+            std::size_t targets = 0;
+            bool good = true;
+            static_cast<void>(row(r, reason, [&](const segment& s) {
+                const segment_view<In> view = seen(s, r, start, found.width);
+                good = good && (true && ... && check_segment(*out.field, view, reason));
+                targets += view.target_count();
+            }));
+            if (!good)
+                return false;
+            found.totals.targets += targets;
+            found.totals.rows_without_targets += targets == 0 ? 1U : 0U;
+        }
+        return true;
+    }
+
+    template <class Field>
+    static constexpr bool check_segment([[maybe_unused]] const Field& field, [[maybe_unused]] const segment_view<In>& view,
+                                        [[maybe_unused]] error& reason)
+    {
+        if constexpr (requires { field.check_segment(view, reason); })
+            return field.check_segment(view, reason);
+        else
+            return true;
+    }
+
+    template <class... Field>
+    constexpr void fill_row(const measured& found, std::size_t r, const bound_field<Field>&... out) const
+    {
+        const std::size_t length = std::min(row_length(r), found.width);
+        const std::size_t start = std::min(offset(length, found.width), found.width - length);
+        std::size_t index = Layout::first_segment(in_, r);
+        pad_run pads{.row = r, .values = options_.values()};
+        error unused;
+        static_cast<void>(row(r, unused, [&](const segment& s) {
+            const segment_view<In> view = seen(s, r, start, found.width);
+            if (view.first_column < pads.first_column || view.length > found.width - view.first_column) [[unlikely]]
+                return;  // only a policy that answers otherwise than before comes here: nothing is written past the row
+            pads.length = view.first_column - pads.first_column;
+            (write_segment(out, pads, view, index), ...);
+            pads.first_column = view.first_column + view.length;
+            pads.position = view.position_begin + view.length;
+            ++index;
+        }));
+        pads.length = found.width - pads.first_column;
+        (write_pads(out, pads, found.width), ...);
+    }
+
+    template <class Field>
+    static constexpr void begin_field(const bound_field<Field>& out)
+    {
+        if constexpr (segment_field<Field>)
+            out.field->begin(std::span<typename Field::value_type>(out.data, out.elements));
+    }
+
+    // data + r * pitch + c
+    template <class Field>
+    static constexpr auto cell(const bound_field<Field>& out, std::size_t r, std::size_t width, std::size_t c)
+    {
+        return out.data + (r * (out.pitch == 0 ? width : out.pitch) + c);
+    }
+
+    // The pads before a segment, and the segment.
+    template <class Field>
+    static constexpr void write_segment(const bound_field<Field>& out, const pad_run& pads, const segment_view<In>& view,
+                                        std::size_t index)
+    {
+        using value = typename Field::value_type;
+        if constexpr (segment_field<Field>) {
+            out.field->write(view, index, std::span<value>(out.data, out.elements));
+        } else {
+            write_pads(out, pads, view.width);
+            out.field->write(view, std::span<value>(cell(out, view.row, view.width, view.first_column), view.length));
+        }
+    }
+
+    template <class Field>
+    static constexpr void write_pads(const bound_field<Field>& out, const pad_run& pads, std::size_t width)
+    {
+        using value = typename Field::value_type;
+        if constexpr (cell_field<Field>)
+            if (pads.length != 0)
+                out.field->pad(pads, std::span<value>(cell(out, pads.row, width, pads.first_column), pads.length));
+    }
+
+    const Options& options_;
+    const In& in_;
+};
+
+// The fields of List at work, their memory not known yet. List is Fields, and perhaps reports behind them.
+template <class List, class Fields, std::size_t... I>
+constexpr auto bind_each(const Fields& objects, std::index_sequence<I...>) noexcept
+{
+    typename bound_list<List>::type bound;
+    const auto bind_one = [&]<std::size_t J>(auto& out) {
+        if constexpr (J < Fields::count)
+            out.field = std::addressof(objects.template at<J>());
+        else
+            out.field = std::addressof(report<typename field_list<List>::template type<J>>);
+    };
+    (bind_one.template operator()<I>(std::get<I>(bound)), ...);
+    return bound;
+}
+template <class List, class Fields>
+constexpr auto bind_fields(const Fields& objects) noexcept
+{
+    return bind_each<List>(objects, std::make_index_sequence<List::count>{});
+}
+
+// Gives them the memory of a batch.
+template <class Batch, class... Field>
+constexpr void bind_batch(Batch& batch, std::tuple<bound_field<Field>...>& bound) noexcept
+{
+    const auto bind_one = [](auto& out, auto cells) {
+        out.data = cells.data();
+        out.elements = cells.size();
+    };
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (bind_one(std::get<I>(bound), batch.template field_span<I>()), ...);
+    }(std::index_sequence_for<Field...>{});
+}
+
+}  // namespace batten::detail
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Layouts: where the tokens of a batch lie. A row is a run of segments and pads, a segment is a slice of one sequence.
+#ifndef BATTEN_LAYOUT_HPP_INCLUDED
+#define BATTEN_LAYOUT_HPP_INCLUDED
+
+#include <batten/error.hpp>
+#include <batten/length.hpp>
+#include <batten/overflow.hpp>
+#include <batten/side.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <type_traits>
+
+namespace batten {
+
+// Which token a column is trained to predict, and so how many columns n tokens take. One option of the collator: .targets
+enum class target_alignment : unsigned char {
+    same_position,         // n columns; every token is its own target: encoders, MLM, token classification
+    model_shifts,          // n columns; label at the token's own column, the model shifts (HF). The first token of a segment is
+                           // a target at column 0 of a row of its own alone, where the shift drops it anyway
+    next_token,            // n columns; the target of column j is token j + 1, the last column has none
+    next_token_drop_last,  // n - 1 columns; the same without the last: 1025 tokens fit a width of 1024 (Megatron, llm.c)
+};
+using enum target_alignment;
+
+namespace detail {
+
+// Columns that n tokens take.
+constexpr std::size_t columns_of(target_alignment targets, std::size_t tokens) noexcept
+{
+    return targets == next_token_drop_last && tokens != 0 ? tokens - 1 : tokens;
+}
+
+// The most tokens that take n columns.
+constexpr std::size_t tokens_of(target_alignment targets, std::size_t columns) noexcept
+{
+    return targets == next_token_drop_last && columns != no_limit ? columns + 1 : columns;
+}
+
+}  // namespace detail
+
+// One slice of one sequence, and where it lies.
+struct segment {
+    std::size_t sequence = 0;        // which sequence of the inputs
+    std::size_t source_begin = 0;    // its first token that is kept
+    std::size_t kept = 0;            // tokens kept, [source_begin, source_begin + kept)
+    std::size_t dropped = 0;         // tokens of the sequence that are not
+    std::size_t length = 0;          // columns that it takes: kept, or one less where the last token is a target alone
+    std::size_t position_begin = 0;  // position of its first column
+    std::size_t first_column = 0;    // its first column; from a layout: counted from the row's first real token
+    std::size_t index_in_row = 0;    // 0 for the first segment of the row
+};
+
+// An axis that a layout lacks: an empty type in its options.
+template <int Axis>
+struct absent {};
+
+// A layout is a stateless type. To write one, give it these members; `in` is what bundle (sequences.hpp) describes,
+// `options` what options (collator.hpp) describes.
+//
+//     using side_type, length_type, overflow_type;    the policies that its options hold, absent<0>, <1>, <2> for none
+//     static constexpr bool shares_rows;              whether segments of several sequences may lie in one row
+//     rows(in)                                        how many
+//     sequences(in, r, visit)                         visit(i) for the sequences of row r, until one says false
+//     first_segment(in, r)                            segments in the rows before r
+//     row(options, in, r, sink, reason)               sink(segment) for each segment of row r, by growing column; or the reason
+//                                                     why not and false. Asked again for a row, it must answer the same
+//
+// The engine checks before the first write that slices lie in their sequences and segments do not overlap.
+
+// The layout of one sequence a row, padded to one width.
+template <padding_side Side, length_strategy Length, overflow_policy Overflow = reject>
+struct padded {
+    using side_type = Side;
+    using length_type = Length;
+    using overflow_type = Overflow;
+    static constexpr bool shares_rows = false;
+
+    template <class In>
+    static constexpr std::size_t rows(const In& in)
+    {
+        return in.sequence_count();
+    }
+    template <class In, class Visit>
+    static constexpr bool sequences(const In& /*in*/, std::size_t r, Visit visit)
+    {
+        return visit(r);
+    }
+    template <class In>
+    static constexpr std::size_t first_segment(const In& /*in*/, std::size_t r) noexcept
+    {
+        return r;
+    }
+
+    template <class Options, class In, class Sink>
+    static constexpr bool row(const Options& options, const In& in, std::size_t r, Sink&& sink, error& reason)
+    {
+        const std::size_t tokens = in.length(r);
+        const std::size_t limit = detail::tokens_of(options.targets, detail::limit_of(options.length));
+        slice kept{0, tokens};
+        if (tokens > limit && !cut(options.overflow, r, tokens, limit, kept, reason)) [[unlikely]]
+            return false;
+        sink(segment{.sequence = r,
+                     .source_begin = kept.begin,
+                     .kept = kept.length,
+                     .dropped = tokens - std::min(kept.length, tokens),
+                     .length = detail::columns_of(options.targets, kept.length)});
+        return true;
+    }
+
+private:
+    static constexpr bool cut(const Overflow& overflow, std::size_t r, std::size_t tokens, std::size_t limit, slice& kept,
+                              error& reason)
+    {
+        const std::optional<slice> chosen = overflow_traits<Overflow>::keep(overflow, tokens, limit);
+        if (!chosen)
+            return detail::fail(reason, {error_code::row_over_limit, r, tokens, limit, {}});
+        if (chosen->length > limit)
+            return detail::fail(reason, {error_code::slice_over_limit, r, chosen->length, limit, {}});
+        kept = *chosen;
+        return true;
+    }
+};
+
+}  // namespace batten
+
+#endif

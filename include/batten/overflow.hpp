@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// The overflow policy: which part of a sequence over the limit is kept, if any.
+#ifndef BATTEN_OVERFLOW_HPP_INCLUDED
+#define BATTEN_OVERFLOW_HPP_INCLUDED
+
+#include <concepts>
+#include <cstddef>
+#include <optional>
+
+namespace batten {
+
+// Tokens [begin, begin + length) of a sequence.
+struct slice {
+    std::size_t begin = 0;
+    std::size_t length = 0;
+
+    friend constexpr bool operator==(const slice&, const slice&) noexcept = default;
+};
+
+// How an overflow policy is read. Specialise it for a type that can't be given keep(length, limit).
+template <class Overflow>
+struct overflow_traits {
+    static constexpr std::optional<slice> keep(const Overflow& overflow, std::size_t length, std::size_t limit)
+        requires requires {
+            { overflow.keep(length, limit) } -> std::convertible_to<std::optional<slice>>;
+        }
+    {
+        return overflow.keep(length, limit);
+    }
+};
+
+// Models: reject, truncate_right, truncate_left, and any type with keep(length, limit) or an overflow_traits.
+// It is asked about sequences over the limit alone; lengths and limit count tokens.
+//
+// Requires  a pure function.
+// Ensures   nothing (an error), or a slice inside [0, length) of at most `limit` tokens. The engine checks it before the first
+//           write, in every build.
+template <class Overflow>
+concept overflow_policy = std::copyable<Overflow> && requires(const Overflow& overflow, std::size_t n) {
+    { overflow_traits<Overflow>::keep(overflow, n, n) } -> std::same_as<std::optional<slice>>;
+};
+
+// An overflow_policy: a sequence over the limit is an error that names the row, its length and the limit. The default.
+struct reject {
+    static constexpr std::optional<slice> keep(std::size_t /*length*/, std::size_t /*limit*/) noexcept
+    {
+        return std::nullopt;
+    }
+};
+
+// An overflow_policy: cuts the right end off, [0, limit) stays.
+struct truncate_right {
+    static constexpr std::optional<slice> keep(std::size_t /*length*/, std::size_t limit) noexcept
+    {
+        return slice{0, limit};
+    }
+};
+
+// An overflow_policy: cuts the left end off, [length - limit, length) stays; positions begin at 0 after the cut.
+struct truncate_left {
+    static constexpr std::optional<slice> keep(std::size_t length, std::size_t limit) noexcept
+    {
+        return slice{length - limit, limit};
+    }
+};
+
+}  // namespace batten
+
+#endif
