@@ -135,6 +135,8 @@ using example_segment = segment_view<bundle<std::span<const std::span<const int>
 //     static constexpr std::string_view name = "weights";                          for messages; may be left out
 //     void write(const auto& segment, std::span<value_type> out) const;            segment.length cells
 //     void pad(const pad_run& pads, std::span<value_type> out) const;              pads.length cells
+//     void write_row(const auto& segment, std::span<value_type> out) const;        may be left out: both at once, where the
+//                                                                                  segment is its row's only one; segment.width cells
 //     bool check_options(const fill_values&, error&) const;                        when the collator is made; may be left out
 //     bool check_segment(const auto& segment, error&) const;                       before the first write; may be left out
 //
@@ -242,9 +244,10 @@ struct token_ids {
     static constexpr std::string_view name = "token_ids";
     static constexpr bool uses_pad_id = true;
 
-    constexpr void write(const auto& segment, std::span<T> out) const
+    constexpr void write(const auto& segment, std::span<T> out) const { cells::convert(input(segment), out); }
+    constexpr void write_row(const auto& segment, std::span<T> out) const
     {
-        cells::convert(segment.tokens().first(segment.length), out);
+        cells::convert_run(input(segment), out, segment.first_column, segment.values.pad_id.template to<T>());
     }
     constexpr void pad(const pad_run& pads, std::span<T> out) const { cells::fill(out, pads.values.pad_id.to<T>()); }
 
@@ -254,9 +257,11 @@ struct token_ids {
     }
     constexpr bool check_segment(const auto& segment, error& reason) const
     {
-        return detail::check_values<T>(segment.tokens().first(segment.length), segment.row, segment.source_begin, name,
-                                       reason);
+        return detail::check_values<T>(input(segment), segment.row, segment.source_begin, name, reason);
     }
+
+private:
+    static constexpr auto input(const auto& segment) { return segment.tokens().first(segment.length); }
 };
 
 // 1 | 0
@@ -267,12 +272,18 @@ struct attention_mask {
     static constexpr std::string_view name = "attention_mask";
 
     constexpr void write(const auto& /*segment*/, std::span<T> out) const { cells::fill(out, T{1}); }
+    constexpr void write_row(const auto& segment, std::span<T> out) const
+    {
+        cells::fill_run(out, segment.first_column, segment.length, T{1}, T{0});
+    }
     constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{0}); }
 };
 
 // What position_ids writes on pads: the same value everywhere. 0 for most, 1 as HF generate, -1 as fairseq2.
 template <std::int64_t Value>
 struct pads_hold {
+    static constexpr std::int64_t value = Value;
+
     template <class T>
     static constexpr void pad(const pad_run& /*pads*/, std::span<T> out)
     {
@@ -304,6 +315,11 @@ struct position_ids {
     static constexpr bool needs_pads_last = requires { requires OnPads::needs_pads_last; };
 
     constexpr void write(const auto& segment, std::span<T> out) const { cells::iota(out, segment.position_begin); }
+    constexpr void write_row(const auto& segment, std::span<T> out) const
+        requires requires { OnPads::value; }
+    {
+        cells::iota_run(out, segment.first_column, segment.length, segment.position_begin, static_cast<T>(OnPads::value));
+    }
     constexpr void pad(const pad_run& pads, std::span<T> out) const { OnPads::template pad<T>(pads, out); }
 
     constexpr bool check_options(const fill_values& /*values*/, error& reason) const
@@ -342,6 +358,13 @@ struct loss_mask {
             cells::fill(targets, T{1});
         cells::fill(out.subspan(segment.targets_end), T{0});
     }
+    template <class Segment>
+        requires(!Segment::has_loss)
+    constexpr void write_row(const Segment& segment, std::span<T> out) const
+    {
+        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin, T{1},
+                        T{0});
+    }
     constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{0}); }
 };
 
@@ -361,6 +384,13 @@ struct labels {
         else
             cells::convert(segment.target_tokens(), targets);
         cells::fill(out.subspan(segment.targets_end), ignored);
+    }
+    template <class Segment>
+        requires(!Segment::has_loss)
+    constexpr void write_row(const Segment& segment, std::span<T> out) const
+    {
+        cells::convert_run(segment.target_tokens(), out, segment.first_column + segment.targets_begin,
+                           segment.values.ignore_index.template to<T>());
     }
     constexpr void pad(const pad_run& pads, std::span<T> out) const
     {
@@ -413,6 +443,11 @@ struct column {
     constexpr void write(const Segment& segment, std::span<T> out) const
     {
         cells::convert(values(segment), out);
+    }
+    template <class Segment>
+    constexpr void write_row(const Segment& segment, std::span<T> out) const
+    {
+        cells::convert_run(values(segment), out, segment.first_column, pad_value);
     }
     constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, pad_value); }
 

@@ -214,37 +214,73 @@ private:
     template <class... Field>
     constexpr void fill_row(const measured& found, std::size_t r, const bound_field<Field>&... out) const
     {
-        const std::size_t length = std::min(row_length(r), found.width);
-        const std::size_t start = std::min(offset(length, found.width), found.width - length);
+        if constexpr (Layout::shares_rows)
+            fill_shared_row(found, r, out...);
+        else
+            fill_own_row(found, r, out...);
+    }
+
+    // A row of one segment: each field writes its row from left to right, so that it goes to memory as one stream.
+    template <class... Field>
+    constexpr void fill_own_row(const measured& found, std::size_t r, const bound_field<Field>&... out) const
+    {
+        const std::size_t width = found.width;
+        segment s;
+        error unused;
+        static_cast<void>(row(r, unused, [&](const segment& only) { s = only; }));
+        const std::size_t start = offset(s.length, width);
+        if (s.length > width || start > width - s.length) [[unlikely]]
+            return;  // only a policy that answers otherwise than before comes here: nothing is written past the row
+        const segment_view<In> view = seen(s, r, start, width);
+        const std::size_t index = Layout::first_segment(in_, r);
+        (write_own_row(out, view, index), ...);
+    }
+
+    template <class Field>
+    static constexpr void write_own_row(const bound_field<Field>& out, const segment_view<In>& view, std::size_t index)
+    {
+        using value = typename Field::value_type;
+        if constexpr (segment_field<Field>) {
+            out.field->write(view, index, std::span<value>(out.data, out.elements));
+        } else {
+            const std::span<value> cells(cell(out, view.row, view.width, 0), view.width);
+            if constexpr (requires { out.field->write_row(view, cells); }) {
+                out.field->write_row(view, cells);
+            } else {
+                const std::size_t end = view.first_column + view.length;
+                pad_run pads{.row = view.row, .first_column = 0, .length = view.first_column, .values = view.values};
+                write_pads(out, pads, view.width);
+                out.field->write(view, cells.subspan(view.first_column, view.length));
+                pads.first_column = end;
+                pads.length = view.width - end;
+                pads.position = view.position_begin + view.length;
+                write_pads(out, pads, view.width);
+            }
+        }
+    }
+
+    // A row of many segments: every field writes a segment while its tokens are hot.
+    template <class... Field>
+    constexpr void fill_shared_row(const measured& found, std::size_t r, const bound_field<Field>&... out) const
+    {
+        const std::size_t width = found.width;
+        const std::size_t length = std::min(row_length(r), width);
+        const std::size_t start = std::min(offset(length, width), width - length);
         std::size_t index = Layout::first_segment(in_, r);
         pad_run pads{.row = r, .values = options_.values()};
         error unused;
         static_cast<void>(row(r, unused, [&](const segment& s) {
-            const segment_view<In> view = seen(s, r, start, found.width);
-            if (view.first_column < pads.first_column || view.length > found.width - view.first_column) [[unlikely]]
-                return;  // only a policy that answers otherwise than before comes here: nothing is written past the row
+            const segment_view<In> view = seen(s, r, start, width);
+            if (view.first_column < pads.first_column || view.length > width - view.first_column) [[unlikely]]
+                return;  // as above
             pads.length = view.first_column - pads.first_column;
             (write_segment(out, pads, view, index), ...);
             pads.first_column = view.first_column + view.length;
             pads.position = view.position_begin + view.length;
             ++index;
         }));
-        pads.length = found.width - pads.first_column;
-        (write_pads(out, pads, found.width), ...);
-    }
-
-    template <class Field>
-    static constexpr void begin_field(const bound_field<Field>& out)
-    {
-        if constexpr (segment_field<Field>)
-            out.field->begin(std::span<typename Field::value_type>(out.data, out.elements));
-    }
-
-    // data + r * pitch + c
-    template <class Field>
-    static constexpr auto cell(const bound_field<Field>& out, std::size_t r, std::size_t width, std::size_t c)
-    {
-        return out.data + (r * (out.pitch == 0 ? width : out.pitch) + c);
+        pads.length = width - pads.first_column;
+        (write_pads(out, pads, width), ...);
     }
 
     // The pads before a segment, and the segment.
@@ -268,6 +304,20 @@ private:
         if constexpr (cell_field<Field>)
             if (pads.length != 0)
                 out.field->pad(pads, std::span<value>(cell(out, pads.row, width, pads.first_column), pads.length));
+    }
+
+    template <class Field>
+    static constexpr void begin_field(const bound_field<Field>& out)
+    {
+        if constexpr (segment_field<Field>)
+            out.field->begin(std::span<typename Field::value_type>(out.data, out.elements));
+    }
+
+    // data + r * pitch + c
+    template <class Field>
+    static constexpr auto cell(const bound_field<Field>& out, std::size_t r, std::size_t width, std::size_t c)
+    {
+        return out.data + (r * (out.pitch == 0 ? width : out.pitch) + c);
     }
 
     const Options& options_;
