@@ -198,8 +198,9 @@ public:
     //
     // Shapes    order [rows of the inputs]: row i of the batches is the caller's row order[i]; each other span as shape() says.
     // Returns   the sum over the batches; shape() tells them apart.
-    template <collatable In, class... Named>
-    constexpr result<summary> try_into(const In& in, const outputs<Named...>& out, std::span<std::size_t> order) const
+    template <collatable In, class... Named, executor Executor = serial>
+    constexpr result<summary> try_into(const In& in, const outputs<Named...>& out, std::span<std::size_t> order,
+                                       const Executor& run = {}) const
     {
         using written = detail::written_fields<Fields, Named...>;
         const auto bundle = detail::as_bundle(in);
@@ -212,13 +213,14 @@ public:
         if (order.size() != found.of.rows)
             return error{order.size() < found.of.rows ? error_code::span_too_small : error_code::span_too_large, error::no_row,
                          found.of.rows, order.size(), "the order map"};
-        route(bundle, bound, order);
+        route(bundle, bound, order, run);
         return found.totals;
     }
-    template <collatable In, class... Named>
-    constexpr summary into(const In& in, const outputs<Named...>& out, std::span<std::size_t> order) const
+    template <collatable In, class... Named, executor Executor = serial>
+    constexpr summary into(const In& in, const outputs<Named...>& out, std::span<std::size_t> order,
+                           const Executor& run = {}) const
     {
-        return try_into(in, out, order).value();
+        return try_into(in, out, order, run).value();
     }
 
     // New batches that own their memory.
@@ -238,8 +240,8 @@ public:
     }
 
     // The same into batches that are reused: allocates only where they have less room than they ever had.
-    template <collatable In>
-    constexpr result<summary> try_collate(const In& in, batch_type& batches) const
+    template <collatable In, executor Executor = serial>
+    constexpr result<summary> try_collate(const In& in, batch_type& batches, const Executor& run = {}) const
     {
         const auto bundle = detail::as_bundle(in);
         auto bound = detail::bind_fields<detail::with_reports<Fields>>(fields_of());
@@ -259,14 +261,14 @@ public:
         counted.resize_within(lay_out(counted.cells()));
         std::swap(batches.buckets_, batches.spare_);
         detail::bind_batch(batches.storage_, bound);
-        route(bundle, bound, batches.order_.cells());
+        route(bundle, bound, batches.order_.cells(), run);
         batches.storage_.set_summary(found.totals);
         return found.totals;
     }
-    template <collatable In>
-    constexpr summary operator()(const In& in, batch_type& batches) const
+    template <collatable In, executor Executor = serial>
+    constexpr summary operator()(const In& in, batch_type& batches, const Executor& run = {}) const
     {
-        return try_collate(in, batches).value();
+        return try_collate(in, batches, run).value();
     }
 
 private:
@@ -369,8 +371,8 @@ private:
 
     // Writes the order map and the batches: a stable counting sort, some rungs at a time, so that nothing is allocated whatever
     // the length of the ladder.
-    template <class Bundle, class Bound>
-    constexpr void route(const Bundle& bundle, const Bound& bound, std::span<std::size_t> order) const
+    template <class Bundle, class Bound, class Executor>
+    constexpr void route(const Bundle& bundle, const Bound& bound, std::span<std::size_t> order, const Executor& run) const
     {
         constexpr std::size_t at_a_time = 128;
         const detail::engine<layout, options_type, Bundle> all(settings(), bundle);
@@ -395,16 +397,17 @@ private:
                 const std::size_t rows = begin[i + 1] - begin[i];
                 if (rows == 0)
                     continue;
-                fill_bucket(bundle, bound, order.subspan(begin[i], rows), ladder_[first + i].width, begin[i], first_cell);
+                fill_bucket(bundle, bound, order.subspan(begin[i], rows), ladder_[first + i].width, begin[i], first_cell,
+                            run);
                 first_cell += rows * ladder_[first + i].width;
             }
             first_row = begin[at_a_time];
         }
     }
 
-    template <class Bundle, class Bound>
+    template <class Bundle, class Bound, class Executor>
     constexpr void fill_bucket(const Bundle& bundle, Bound bound, std::span<const std::size_t> rows, std::size_t width,
-                               std::size_t first_row, std::size_t first_cell) const
+                               std::size_t first_row, std::size_t first_cell, const Executor& run) const
     {
         const selected_bundle<Bundle, std::size_t> chosen(bundle, rows);
         const detail::engine<layout, options_type, selected_bundle<Bundle, std::size_t>> engine(settings(), chosen);
@@ -422,8 +425,7 @@ private:
         std::apply(
             [&](auto&... out) {
                 (move_to(out), ...);
-                engine.begin(out...);
-                engine.fill(found, 0, found.rows, out...);
+                engine.fill(found, run, out...);
             },
             bound);
     }

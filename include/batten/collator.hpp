@@ -60,6 +60,7 @@ struct options {
 //
 // Errors   of the options: when the collator is made; of the data: at each call (error.hpp lists them). The calls throw
 //          collate_error; those named try_ return the error instead. One validation stands behind both.
+// Threads  none of its own; into() and the reusing calls take an executor (fill.hpp) as their last argument.
 // Cost     bytes written once, tokens read once; O(rows) to validate. A const collator may be used by many threads.
 template <class Layout, class Fields>
 class basic_collator {
@@ -109,8 +110,8 @@ public:
     //
     // Shapes    each span rows * width elements (or (rows - 1) * pitch + width, up to rows * pitch), as shape() says
     // Requires  spans that do not overlap one another or the inputs.
-    template <collatable In, class... Named>
-    constexpr result<summary> try_into(const In& in, const outputs<Named...>& out) const
+    template <collatable In, class... Named, executor Executor = serial>
+    constexpr result<summary> try_into(const In& in, const outputs<Named...>& out, const Executor& run = {}) const
     {
         using written = detail::written_fields<Fields, Named...>;
         const auto bundle = detail::as_bundle(in);
@@ -119,13 +120,13 @@ public:
         error reason;
         if (!measure(bundle, bound, found, reason) || !detail::bind_spans<written>(out, extent_of(found), bound, reason))
             return reason;
-        fill(bundle, bound, found);
+        fill(bundle, bound, found, run);
         return found.totals;
     }
-    template <collatable In, class... Named>
-    constexpr summary into(const In& in, const outputs<Named...>& out) const
+    template <collatable In, class... Named, executor Executor = serial>
+    constexpr summary into(const In& in, const outputs<Named...>& out, const Executor& run = {}) const
     {
-        return try_into(in, out).value();
+        return try_into(in, out, run).value();
     }
 
     // A new batch that owns its memory.
@@ -145,8 +146,8 @@ public:
     }
 
     // The same into a batch that is reused: allocates only where it has less room than it ever had.
-    template <collatable In>
-    constexpr result<summary> try_collate(const In& in, batch_type& batch) const
+    template <collatable In, executor Executor = serial>
+    constexpr result<summary> try_collate(const In& in, batch_type& batch, const Executor& run = {}) const
     {
         const auto bundle = detail::as_bundle(in);
         auto bound = detail::bind_fields<typename batch_type::fields_type>(options_.fields);
@@ -155,14 +156,14 @@ public:
         if (!measure(bundle, bound, found, reason) || !batch.prepare(extent_of(found), reason))
             return reason;
         detail::bind_batch(batch, bound);
-        fill(bundle, bound, found);
+        fill(bundle, bound, found, run);
         batch.set_summary(found.totals);
         return found.totals;
     }
-    template <collatable In>
-    constexpr summary operator()(const In& in, batch_type& batch) const
+    template <collatable In, executor Executor = serial>
+    constexpr summary operator()(const In& in, batch_type& batch, const Executor& run = {}) const
     {
-        return try_collate(in, batch).value();
+        return try_collate(in, batch, run).value();
     }
 
 private:
@@ -200,16 +201,11 @@ private:
         const detail::engine<Layout, options_type, Bundle> engine(options_, bundle);
         return std::apply([&](const auto&... out) { return engine.measure(found, reason, out...); }, bound);
     }
-    template <class Bundle, class Bound>
-    constexpr void fill(const Bundle& bundle, const Bound& bound, const detail::measured& found) const
+    template <class Bundle, class Bound, class Executor>
+    constexpr void fill(const Bundle& bundle, const Bound& bound, const detail::measured& found, const Executor& run) const
     {
         const detail::engine<Layout, options_type, Bundle> engine(options_, bundle);
-        std::apply(
-            [&](const auto&... out) {
-                engine.begin(out...);
-                engine.fill(found, 0, found.rows, out...);
-            },
-            bound);
+        std::apply([&](const auto&... out) { engine.fill(found, run, out...); }, bound);
     }
 
     static constexpr detail::extent extent_of(const detail::measured& found) noexcept

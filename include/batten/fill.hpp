@@ -13,12 +13,32 @@
 #include <batten/side.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+
+namespace batten {
+
+// An executor runs body(0) ... body(n - 1), each once, in any order and on any threads, and returns when all are done. Any callable
+// (n, body) is one; batches are the same bytes whichever it is.
+template <class T>
+concept executor = requires(const T& run, std::size_t n, void (*body)(std::size_t)) { run(n, body); };
+
+// An executor: one after the other, on the calling thread. The default.
+struct serial {
+    template <class Body>
+    constexpr void operator()(std::size_t n, Body&& body) const
+    {
+        for (std::size_t i = 0; i < n; ++i)
+            body(i);
+    }
+};
+
+}  // namespace batten
 
 namespace batten::detail {
 
@@ -44,13 +64,6 @@ public:
         return measure_rows(found, reason) && measure_width(found, reason) && check_fields(found, reason, out...);
     }
 
-    // What segment fields write before the first segment. Once for a call.
-    template <class... Field>
-    static constexpr void begin(const bound_field<Field>&... out)
-    {
-        (begin_field(out), ...);
-    }
-
     // Columns of row r. Requires: the row was found good.
     [[nodiscard]] constexpr std::size_t row_length(std::size_t r) const
     {
@@ -60,15 +73,25 @@ public:
         return length;
     }
 
-    // Writes rows [first, last) of every field. Requires: measure said yes, for the same inputs.
-    template <class... Field>
-    constexpr void fill(const measured& found, std::size_t first, std::size_t last, const bound_field<Field>&... out) const
+    // Writes every field. Requires: measure said yes, for the same inputs. Rows go to the executor in pieces of some 64 Ki cells,
+    // and are written by one of its calls each.
+    template <executor Executor, class... Field>
+    constexpr void fill(const measured& found, const Executor& run, const bound_field<Field>&... out) const
     {
-        for (std::size_t r = first; r < last; ++r)
-            fill_row(found, r, out...);
+        (begin_field(out), ...);
+        const std::size_t piece = std::same_as<Executor, serial> ? std::max<std::size_t>(found.rows, 1)
+                                                                : piece_cells / std::max<std::size_t>(found.width, 1) + 1;
+        run((found.rows + piece - 1) / piece, [&](std::size_t i) {
+            const std::size_t first = i * piece;
+            const std::size_t last = std::min(first + piece, found.rows);
+            for (std::size_t r = first; r < last; ++r)
+                fill_row(found, r, out...);
+        });
     }
 
 private:
+    static constexpr std::size_t piece_cells = std::size_t{1} << 16;
+
     // Lengths of the rows, in columns, after overflow: what a length strategy sees.
     class row_lengths {
     public:

@@ -12,9 +12,35 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace batten::detail {
 
-inline constexpr std::align_val_t buffer_alignment{64};
+inline constexpr std::size_t line_bytes = 64;
+inline constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
+
+// Buffers from here on lie on huge pages where the system has them: a fresh small page costs more than writing it.
+inline constexpr std::size_t huge_buffer_bytes = 2 * huge_page_bytes;
+
+// Memory aligned to a cache line, large memory to a huge page; null where there is none.
+inline void* allocate_bytes(std::size_t bytes) noexcept
+{
+    if (bytes < huge_buffer_bytes)
+        return ::operator new(bytes, std::align_val_t{line_bytes}, std::nothrow);
+    void* const memory = ::operator new(bytes, std::align_val_t{huge_page_bytes}, std::nothrow);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (memory != nullptr)
+        static_cast<void>(::madvise(memory, bytes / huge_page_bytes * huge_page_bytes, MADV_HUGEPAGE));  // advice: may fail
+#endif
+    return memory;
+}
+
+inline void deallocate_bytes(void* memory, std::size_t bytes) noexcept
+{
+    ::operator delete(memory, std::align_val_t{bytes < huge_buffer_bytes ? line_bytes : huge_page_bytes});
+}
 
 // An array of T, 64-byte aligned, that keeps its memory when it shrinks; std::allocator in constant evaluation.
 // Growing leaves the elements unwritten: whoever grows it writes them all.
@@ -80,7 +106,7 @@ private:
                 std::construct_at(memory + i);
             return memory;
         }
-        return static_cast<T*>(::operator new(elements * sizeof(T), buffer_alignment, std::nothrow));
+        return static_cast<T*>(allocate_bytes(elements * sizeof(T)));
     }
 
     constexpr void release() noexcept
@@ -90,7 +116,7 @@ private:
         if (std::is_constant_evaluated())
             std::allocator<T>().deallocate(data_, capacity_);
         else
-            ::operator delete(static_cast<void*>(data_), buffer_alignment);
+            deallocate_bytes(data_, capacity_ * sizeof(T));
     }
 
     [[noreturn]] static void throw_bad_alloc()
