@@ -67,10 +67,8 @@ public:
     // Columns of row r. Requires: the row was found good.
     [[nodiscard]] constexpr std::size_t row_length(std::size_t r) const
     {
-        std::size_t length = 0;
         error unused;
-        static_cast<void>(row(r, unused, [&](const segment& s) { length = s.first_column + s.length; }));
-        return length;
+        return row_length(r, unused);
     }
 
     // Writes every field. Requires: measure said yes, for the same inputs. Rows go to the executor in pieces of some 64 Ki cells,
@@ -84,8 +82,9 @@ public:
         run((found.rows + piece - 1) / piece, [&](std::size_t i) {
             const std::size_t first = i * piece;
             const std::size_t last = std::min(first + piece, found.rows);
+            error unused;
             for (std::size_t r = first; r < last; ++r)
-                fill_row(found, r, out...);
+                fill_row(found, r, unused, out...);
         });
     }
 
@@ -115,6 +114,13 @@ private:
         return Layout::row(options_, in_, r, std::forward<Sink>(sink), reason);
     }
 
+    constexpr std::size_t row_length(std::size_t r, error& reason) const
+    {
+        std::size_t length = 0;
+        static_cast<void>(row(r, reason, [&](const segment& s) { length = s.first_column + s.length; }));
+        return length;
+    }
+
     constexpr std::size_t offset(std::size_t length, std::size_t width) const
     {
         using side = typename Layout::side_type;
@@ -130,7 +136,7 @@ private:
             return false;
         found.rows = Layout::rows(in_);
         for (std::size_t r = 0; r < found.rows; ++r) {
-            if (!Layout::sequences(in_, r, [&](std::size_t i) { return in_.check(i, reason); }))
+            if (!Layout::sequences(in_, r, [&](std::size_t i) { return check_sequence(i, r, reason); }))
                 return false;
             if (Layout::first_segment(in_, r) != found.segments)
                 return fail(reason, {error_code::segment_misplaced, r, Layout::first_segment(in_, r), found.segments, {}});
@@ -138,14 +144,26 @@ private:
             bool good = true;
             if (!row(r, reason, [&](const segment& s) { good = good && measure_segment(s, r, end, found, reason); }) || !good)
                 return false;
+            if (!Layout::shares_rows && found.segments != r + 1)
+                return fail(reason, {error_code::segment_misplaced, r, found.segments, r + 1, {}});
             found.longest = std::max(found.longest, end);
         }
         return true;
     }
 
+    constexpr bool check_sequence(std::size_t i, std::size_t r, error& reason) const
+    {
+        const std::size_t sequences = in_.sequence_count();
+        if (i >= sequences) [[unlikely]]
+            return fail(reason, {error_code::row_index_out_of_range, r, i, sequences, {}});
+        return in_.check(i, reason);
+    }
+
     // `end`: columns of row r that the segments before take.
     constexpr bool measure_segment(const segment& s, std::size_t r, std::size_t& end, measured& found, error& reason) const
     {
+        if (s.sequence >= in_.sequence_count()) [[unlikely]]
+            return fail(reason, {error_code::row_index_out_of_range, r, s.sequence, in_.sequence_count(), {}});
         const std::size_t tokens = in_.length(s.sequence);
         if (s.source_begin > tokens || s.kept > tokens - s.source_begin || s.length > s.kept) [[unlikely]]
             return fail(reason, {error_code::slice_outside_sequence, r, s.source_begin, s.kept, {}});
@@ -205,15 +223,16 @@ private:
         if (!addressable)
             return fail(reason, {error_code::size_overflow, error::no_row, found.rows, found.width, {}});
         for (std::size_t r = 0; r < found.rows; ++r) {
-            const std::size_t length = row_length(r);
-            const std::size_t start = offset(length, found.width);
-            if (start > found.width - length)
-                return fail(reason, {error_code::offset_past_width, r, start, found.width - length, {}});
             std::size_t targets = 0;
-            bool good = true;
+            std::size_t start = 0;
+            bool good = !Layout::shares_rows || place(row_length(r, reason), r, found.width, start, reason);
             static_cast<void>(row(r, reason, [&](const segment& s) {
+                if constexpr (!Layout::shares_rows)
+                    good = place(s.length, r, found.width, start, reason);
+                if (!good) [[unlikely]]
+                    return;
                 const segment_view<In> view = seen(s, r, start, found.width);
-                good = good && (true && ... && check_segment(*out.field, view, reason));
+                good = (true && ... && check_segment(*out.field, view, reason));
                 targets += view.target_count();
             }));
             if (!good)
@@ -222,6 +241,14 @@ private:
             found.totals.rows_without_targets += targets == 0 ? 1U : 0U;
         }
         return true;
+    }
+
+    // Column `start` of a row's first real token, or why it does not fit.
+    constexpr bool place(std::size_t length, std::size_t r, std::size_t width, std::size_t& start, error& reason) const
+    {
+        start = offset(length, width);
+        return start <= width - length ||
+               fail(reason, {error_code::offset_past_width, r, start, width - length, {}});
     }
 
     template <class Field>
@@ -235,28 +262,27 @@ private:
     }
 
     template <class... Field>
-    constexpr void fill_row(const measured& found, std::size_t r, const bound_field<Field>&... out) const
+    constexpr void fill_row(const measured& found, std::size_t r, error& unused, const bound_field<Field>&... out) const
     {
         if constexpr (Layout::shares_rows)
-            fill_shared_row(found, r, out...);
+            fill_shared_row(found, r, unused, out...);
         else
-            fill_own_row(found, r, out...);
+            fill_own_row(found, r, unused, out...);
     }
 
     // A row of one segment: each field writes its row from left to right, so that it goes to memory as one stream.
     template <class... Field>
-    constexpr void fill_own_row(const measured& found, std::size_t r, const bound_field<Field>&... out) const
+    constexpr void fill_own_row(const measured& found, std::size_t r, error& unused, const bound_field<Field>&... out) const
     {
         const std::size_t width = found.width;
-        segment s;
-        error unused;
-        static_cast<void>(row(r, unused, [&](const segment& only) { s = only; }));
-        const std::size_t start = offset(s.length, width);
-        if (s.length > width || start > width - s.length) [[unlikely]]
-            return;  // only a policy that answers otherwise than before comes here: nothing is written past the row
-        const segment_view<In> view = seen(s, r, start, width);
-        const std::size_t index = Layout::first_segment(in_, r);
-        (write_own_row(out, view, index), ...);
+        static_cast<void>(row(r, unused, [&](const segment& s) {
+            const std::size_t start = offset(s.length, width);
+            if (s.length > width || start > width - s.length) [[unlikely]]
+                return;  // only a policy that answers otherwise than before comes here: nothing is written past the row
+            const segment_view<In> view = seen(s, r, start, width);
+            const std::size_t index = Layout::first_segment(in_, r);
+            (write_own_row(out, view, index), ...);
+        }));
     }
 
     template <class Field>
@@ -284,17 +310,18 @@ private:
 
     // A row of many segments: every field writes a segment while its tokens are hot.
     template <class... Field>
-    constexpr void fill_shared_row(const measured& found, std::size_t r, const bound_field<Field>&... out) const
+    constexpr void fill_shared_row(const measured& found, std::size_t r, error& unused,
+                                   const bound_field<Field>&... out) const
     {
         const std::size_t width = found.width;
-        const std::size_t length = std::min(row_length(r), width);
+        const std::size_t length = std::min(row_length(r, unused), width);
         const std::size_t start = std::min(offset(length, width), width - length);
         std::size_t index = Layout::first_segment(in_, r);
         pad_run pads{.row = r, .values = options_.values()};
-        error unused;
         static_cast<void>(row(r, unused, [&](const segment& s) {
             const segment_view<In> view = seen(s, r, start, width);
-            if (view.first_column < pads.first_column || view.length > width - view.first_column) [[unlikely]]
+            if (view.first_column < pads.first_column || view.first_column > width || view.length > width - view.first_column)
+                [[unlikely]]
                 return;  // as above
             pads.length = view.first_column - pads.first_column;
             (write_segment(out, pads, view, index), ...);

@@ -61,7 +61,7 @@ struct absent {};
 // `options` what options (collator.hpp) describes.
 //
 //     using side_type, length_type, overflow_type;    the policies that its options hold, absent<0>, <1>, <2> for none
-//     static constexpr bool shares_rows;              whether segments of several sequences may lie in one row
+//     static constexpr bool shares_rows;              whether a row may have any number of segments; else it has exactly one
 //     rows(in)                                        how many
 //     sequences(in, r, visit)                         visit(i) for the sequences of row r, until one says false
 //     first_segment(in, r)                            segments in the rows before r
