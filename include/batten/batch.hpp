@@ -125,39 +125,47 @@ constexpr std::size_t elements_named(const extent& of, std::size_t pitch) noexce
 
 }  // namespace detail
 
-// What a call would write: allocate by it.
-template <class Fields>
-struct batch_shape {
-    std::size_t rows = 0;
-    std::size_t width = 0;
-    std::size_t segments = 0;  // as many as rows, where each row is one sequence
+namespace detail {
 
+// What the shapes of calls share. Derived gives extent().
+template <class Derived, class Fields>
+struct shape_elements {
     // Elements that the span of a field needs: (rows - 1) * pitch + width for a cell field, segments + extra for another.
-    // `pitch`: elements from one row to the next, 0 for `width`. Names a field as get does.
+    // `pitch`: elements from one row to the next, 0 for the width. Names a field as get does.
     template <class Field>
     [[nodiscard]] constexpr std::size_t elements(std::size_t pitch = 0) const noexcept
     {
-        return elements_by<detail::by_type<Field>>(pitch);
+        return elements_named<Fields, by_type<Field>>(static_cast<const Derived&>(*this).extent(), pitch);
     }
     template <template <class...> class Field>
     [[nodiscard]] constexpr std::size_t elements(std::size_t pitch = 0) const noexcept
     {
-        return elements_by<detail::by_template<Field>>(pitch);
+        return elements_named<Fields, by_template<Field>>(static_cast<const Derived&>(*this).extent(), pitch);
     }
     template <fixed_string Name>
     [[nodiscard]] constexpr std::size_t elements(std::size_t pitch = 0) const noexcept
     {
-        return elements_by<detail::by_name<Name>>(pitch);
+        return elements_named<Fields, by_name<Name>>(static_cast<const Derived&>(*this).extent(), pitch);
     }
+
+    friend constexpr bool operator==(const shape_elements&, const shape_elements&) noexcept = default;
+};
+
+}  // namespace detail
+
+// What a call would write: allocate by it.
+template <class Fields>
+struct batch_shape : detail::shape_elements<batch_shape<Fields>, Fields> {
+    std::size_t rows = 0;
+    std::size_t width = 0;
+    std::size_t segments = 0;  // as many as rows, where each row is one sequence
+
+    constexpr batch_shape() = default;
+    constexpr explicit batch_shape(const detail::extent& of) noexcept : rows(of.rows), width(of.width), segments(of.segments) {}
+
+    [[nodiscard]] constexpr detail::extent extent() const noexcept { return {rows, width, segments, rows * width}; }
 
     friend constexpr bool operator==(const batch_shape&, const batch_shape&) noexcept = default;
-
-private:
-    template <class Key>
-    constexpr std::size_t elements_by(std::size_t pitch) const noexcept
-    {
-        return detail::elements_named<Fields, Key>({rows, width, segments, rows * width}, pitch);
-    }
 };
 
 // ---- named output spans ------------------------------------------------------------------------------------------------
@@ -594,7 +602,7 @@ private:
               detail::grow_aside(std::get<I>(buffers_), std::get<I>(grown), elements[I], reason)))
             return false;
         (detail::take_grown(std::get<I>(buffers_), std::get<I>(grown), elements[I]), ...);
-        shape_ = {of.rows, of.width, of.segments};
+        shape_ = batch_shape<Fields>(of);
         return true;
     }
 

@@ -38,34 +38,14 @@ struct bucket {
 
 // What a bucketed call would write: its batches, narrowest first, one behind the other.
 template <class Fields>
-struct bucketed_shape {
+struct bucketed_shape : detail::shape_elements<bucketed_shape<Fields>, Fields> {
     std::vector<bucket> buckets{};  // those that have rows
     std::size_t rows = 0;           // of all, as many as sequences
     std::size_t cells = 0;          // of all, without a pitch
 
-    // Elements that the span of a field needs. `pitch`: elements from one row to the next in every bucket, 0 for its width.
-    template <class Field>
-    [[nodiscard]] constexpr std::size_t elements(std::size_t pitch = 0) const noexcept
+    [[nodiscard]] constexpr detail::extent extent() const noexcept
     {
-        return elements_by<detail::by_type<Field>>(pitch);
-    }
-    template <template <class...> class Field>
-    [[nodiscard]] constexpr std::size_t elements(std::size_t pitch = 0) const noexcept
-    {
-        return elements_by<detail::by_template<Field>>(pitch);
-    }
-    template <fixed_string Name>
-    [[nodiscard]] constexpr std::size_t elements(std::size_t pitch = 0) const noexcept
-    {
-        return elements_by<detail::by_name<Name>>(pitch);
-    }
-
-private:
-    template <class Key>
-    constexpr std::size_t elements_by(std::size_t pitch) const noexcept
-    {
-        const std::size_t width = buckets.empty() ? 0 : buckets.back().width;
-        return detail::elements_named<Fields, Key>({rows, width, rows, cells}, pitch);
+        return {rows, buckets.empty() ? 0 : buckets.back().width, rows, cells};
     }
 };
 

@@ -98,7 +98,7 @@ public:
         error reason;
         if (!measure(bundle, detail::bind_fields<Fields>(options_.fields), found, reason))
             return reason;
-        return shape_type{found.rows, found.width, found.segments};
+        return shape_type(extent_of(found));
     }
     template <collatable In>
     [[nodiscard]] constexpr shape_type shape(const In& in) const
