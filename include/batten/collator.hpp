@@ -22,33 +22,40 @@
 
 namespace batten {
 
-// The id that pads get. Has no default where token ids meet pads: leaving it out does not compile.
-class required_pad_id : public integer {
-public:
-    required_pad_id() = delete;  // write .pad_id = ...
+namespace detail {
 
-    template <std::integral Int>
-    constexpr required_pad_id(Int id) noexcept : integer(id)
-    {
-    }
-};
+// Run only where the option is left out.
+template <bool needed>
+constexpr integer default_pad_id() noexcept
+{
+    static_assert(!needed, "batten: this collator writes token ids, and so needs to know what pads hold: write .pad_id = ...");
+    return {};
+}
+template <class Length>
+constexpr Length default_length()
+{
+    static_assert(std::is_default_constructible_v<Length>, "batten: this length has no default: write .length = {512}");
+    if constexpr (std::is_default_constructible_v<Length>)
+        return Length{};
+}
+
+}  // namespace detail
 
 // Everything that a collator can be told, as one aggregate: options{.pad_id = 0, .length = {512}}.
 template <class Layout, class Fields>
 struct options {
     static constexpr bool needs_pad_id = detail::field_list<Fields>::template any<detail::uses_pad_id>;
-    using pad_id_type = std::conditional_t<needs_pad_id, required_pad_id, integer>;
     using side_type = typename Layout::side_type;
     using length_type = typename Layout::length_type;
     using overflow_type = typename Layout::overflow_type;
 
-    pad_id_type pad_id;                        // what token ids hold on pads
-    integer ignore_index = -100;               // what labels hold on pads and on what is not trained
-    target_alignment targets = model_shifts;   // which token a column is trained to predict
+    integer pad_id = detail::default_pad_id<needs_pad_id>();                     // what token ids hold on pads; has no default
+    integer ignore_index = -100;                                                 // what labels hold where nothing is trained
+    target_alignment targets = model_shifts;                                     // which token a column is trained to predict
     [[no_unique_address]] side_type side{};
-    [[no_unique_address]] length_type length{};
+    [[no_unique_address]] length_type length = detail::default_length<length_type>();
     [[no_unique_address]] overflow_type overflow{};
-    [[no_unique_address]] Fields fields{};     // the field objects, for fields with options of their own
+    [[no_unique_address]] Fields fields{};                                       // for fields with options of their own
 
     [[nodiscard]] constexpr fill_values values() const noexcept { return {pad_id, ignore_index}; }
 };

@@ -113,6 +113,7 @@ enum class error_code : unsigned char {
     column_length_mismatch,   // row, entries of the column, the row's tokens
     token_not_representable,  // row, index of the token in its sequence, its value
     value_not_representable,  // row, the value (a position, a count) that the field's type can't hold
+    length_negative,          // row, the length
     size_overflow,            // -, the two factors
     out_of_memory,            // -, bytes asked for
     // the outputs
@@ -126,6 +127,10 @@ enum class error_code : unsigned char {
     length_not_positive,             // -, the length
     ladder_empty,                    //
     ladder_not_increasing,           // -, the edge before, the edge
+    // a plan
+    argument_not_positive,  // -, the argument; field: its name
+    nothing_to_plan,        // -; field: what is empty
+    cost_decreases,         // -, the width before, the width that costs less
     // a policy whose result does not fit
     width_past_maximum,      // -, the width, the maximum
     row_past_width,          // row, its columns, the width that the length strategy gave
@@ -178,6 +183,10 @@ inline std::string error::message() const
     case error_code::value_not_representable:
         text = at + " needs " + a + " in " + name + ", which its element type cannot hold";
         break;
+    case error_code::length_negative: text = at + " has the negative length " + a; break;
+    case error_code::argument_not_positive: text = name + " must be at least 1, not " + a; break;
+    case error_code::nothing_to_plan: text = name + " is empty"; break;
+    case error_code::cost_decreases: text = "a width of " + b + " costs less than one of " + a; break;
     case error_code::size_overflow: text = a + " x " + b + " elements overflow the size type"; break;
     case error_code::out_of_memory: text = a + " bytes could not be allocated"; break;
     case error_code::span_too_small: text = name + " needs " + a + " elements, the span has " + b; break;
