@@ -12,6 +12,9 @@
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
 #include <batten/overflow.hpp>
+#include <batten/plan/edges.hpp>
+#include <batten/plan/histogram.hpp>
+#include <batten/plan/order.hpp>
 #include <batten/presets.hpp>
 #include <batten/sequences.hpp>
 #include <batten/side.hpp>

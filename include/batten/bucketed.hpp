@@ -299,35 +299,40 @@ private:
         return static_cast<std::size_t>(at - ladder_.begin());
     }
 
-    // Each row as a batch of its own: everything that can be wrong with it is found before the first write.
+    // Everything that can be wrong is found here, before the first write.
     template <class Bundle, class Bound, class OnRow>
     constexpr bool validate(const Bundle& bundle, const Bound& bound, routed& found, error& reason, OnRow&& on_row) const
     {
+        const detail::engine<layout, options_type, Bundle> engine(settings(), bundle);
+        if (!bundle.check(reason))
+            return false;
+        const std::size_t maximum = detail::max_width_of(settings().length);
         found.of.rows = found.of.segments = bundle.sequence_count();
         for (std::size_t r = 0; r < found.of.rows; ++r) {
-            const selected_bundle<Bundle, std::size_t> one(bundle, std::span(&r, 1));
-            const detail::engine<layout, options_type, selected_bundle<Bundle, std::size_t>> engine(settings(), one);
-            detail::measured row;
-            if (!std::apply([&](const auto&... out) { return engine.measure(row, reason, out...); }, bound)) {
-                reason.row = reason.row == error::no_row ? error::no_row : r;
+            detail::measured row{.rows = r, .segments = r};
+            if (!engine.measure_row(r, row, reason))
                 return false;
+            const std::size_t length = row.longest;
+            row.width = length_traits<Length>::width(settings().length, std::span(&length, 1));
+            if (row.width > maximum)
+                return detail::fail(reason, {error_code::width_past_maximum, error::no_row, row.width, maximum, {}});
+            const std::size_t index = rung_of(length);
+            if (index == ladder_.size() || length > row.width) {
+                const std::size_t most = index != ladder_.size() ? row.width : (ladder_.empty() ? 0 : ladder_.back().width);
+                return detail::fail(reason, {error_code::row_past_width, r, length, most, {}});
             }
-            const std::size_t index = rung_of(row.longest);
-            if (index == ladder_.size())
-                return detail::fail(reason, {error_code::row_past_width, r, row.longest, ladder_.back().width, {}});
-            if (ladder_[index].width != row.width)
+            if (row.width != ladder_[index].width)
                 return detail::fail(
                     reason, {error_code::bucket_width_unsteady, error::no_row, row.width, ladder_[index].width, {}});
+            row.totals.padded_cells = row.width - length;
+            if (!std::apply([&](const auto&... out) { return engine.check_row(r, row.width, row.totals, reason, out...); }, bound))
+                return false;
             if (!detail::add(found.of.cells, row.width, found.of.cells) || found.of.cells > detail::size_limit / 16)
-                return detail::fail(reason,
-                                    {error_code::size_overflow, error::no_row, found.of.rows, row.width, {}});
+                return detail::fail(reason, {error_code::size_overflow, error::no_row, found.of.rows, row.width, {}});
             found.of.width = std::max(found.of.width, row.width);
             found.totals += row.totals;
             on_row(index, row);
         }
-        error of_bundle;
-        if (found.of.rows == 0 && !bundle.check(of_bundle))
-            return detail::fail(reason, of_bundle);
         return true;
     }
 

@@ -64,6 +64,45 @@ public:
         return measure_rows(found, reason) && measure_width(found, reason) && check_fields(found, reason, out...);
     }
 
+    // The two halves of it for one row, for callers that choose the width themselves: rows in order, widths of at least their length.
+    // The first finds the row's length, in `found.longest` where that was 0 before.
+    [[nodiscard]] constexpr bool measure_row(std::size_t r, measured& found, error& reason) const
+    {
+        if (!Layout::sequences(in_, r, [&](std::size_t i) { return check_sequence(i, r, reason); }))
+            return false;
+        if (Layout::first_segment(in_, r) != found.segments)
+            return fail(reason, {error_code::segment_misplaced, r, Layout::first_segment(in_, r), found.segments, {}});
+        std::size_t end = 0;
+        bool good = true;
+        if (!row(r, reason, [&](const segment& s) { good = good && measure_segment(s, r, end, found, reason); }) || !good)
+            return false;
+        if (!Layout::shares_rows && found.segments != r + 1)
+            return fail(reason, {error_code::segment_misplaced, r, found.segments, r + 1, {}});
+        found.longest = std::max(found.longest, end);
+        ++found.rows;
+        return true;
+    }
+    template <class... Field>
+    [[nodiscard]] constexpr bool check_row(std::size_t r, std::size_t width, summary& totals, error& reason,
+                                           const bound_field<Field>&... out) const
+    {
+        std::size_t targets = 0;
+        std::size_t start = 0;
+        bool good = !Layout::shares_rows || place(row_length(r, reason), r, width, start, reason);
+        static_cast<void>(row(r, reason, [&](const segment& s) {
+            if constexpr (!Layout::shares_rows)
+                good = place(s.length, r, width, start, reason);
+            if (!good) [[unlikely]]
+                return;
+            const segment_view<In> view = seen(s, r, start, width);
+            good = (true && ... && check_segment(*out.field, view, reason));
+            targets += view.target_count();
+        }));
+        totals.targets += targets;
+        totals.rows_without_targets += targets == 0 ? 1U : 0U;
+        return good;
+    }
+
     // Columns of row r. Requires: the row was found good.
     [[nodiscard]] constexpr std::size_t row_length(std::size_t r) const
     {
@@ -134,20 +173,10 @@ private:
     {
         if (!in_.check(reason))
             return false;
-        found.rows = Layout::rows(in_);
-        for (std::size_t r = 0; r < found.rows; ++r) {
-            if (!Layout::sequences(in_, r, [&](std::size_t i) { return check_sequence(i, r, reason); }))
+        const std::size_t rows = Layout::rows(in_);
+        for (std::size_t r = 0; r < rows; ++r)
+            if (!measure_row(r, found, reason))
                 return false;
-            if (Layout::first_segment(in_, r) != found.segments)
-                return fail(reason, {error_code::segment_misplaced, r, Layout::first_segment(in_, r), found.segments, {}});
-            std::size_t end = 0;
-            bool good = true;
-            if (!row(r, reason, [&](const segment& s) { good = good && measure_segment(s, r, end, found, reason); }) || !good)
-                return false;
-            if (!Layout::shares_rows && found.segments != r + 1)
-                return fail(reason, {error_code::segment_misplaced, r, found.segments, r + 1, {}});
-            found.longest = std::max(found.longest, end);
-        }
         return true;
     }
 
@@ -222,24 +251,9 @@ private:
                              bytes <= size_limit / 2));
         if (!addressable)
             return fail(reason, {error_code::size_overflow, error::no_row, found.rows, found.width, {}});
-        for (std::size_t r = 0; r < found.rows; ++r) {
-            std::size_t targets = 0;
-            std::size_t start = 0;
-            bool good = !Layout::shares_rows || place(row_length(r, reason), r, found.width, start, reason);
-            static_cast<void>(row(r, reason, [&](const segment& s) {
-                if constexpr (!Layout::shares_rows)
-                    good = place(s.length, r, found.width, start, reason);
-                if (!good) [[unlikely]]
-                    return;
-                const segment_view<In> view = seen(s, r, start, found.width);
-                good = (true && ... && check_segment(*out.field, view, reason));
-                targets += view.target_count();
-            }));
-            if (!good)
+        for (std::size_t r = 0; r < found.rows; ++r)
+            if (!check_row(r, found.width, found.totals, reason, out...))
                 return false;
-            found.totals.targets += targets;
-            found.totals.rows_without_targets += targets == 0 ? 1U : 0U;
-        }
         return true;
     }
 
