@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// The caller's memory: each field has one span, of its own type, that can be written.
+#include <batten/batten.hpp>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+using batten::attention_mask;
+using batten::outputs;
+using batten::set;
+using batten::token_ids;
+
+int main()
+{
+    const std::vector<std::vector<int>> rows{{1, 2}, {3}};
+    using collator = batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::encoder_fields>;
+    const collator collate{{.pad_id = 0}};
+    std::vector<std::int64_t> ids(4);
+    std::vector<std::int64_t> mask(4);
+
+#ifdef FORBIDDEN_field_left_out  // expect: add set<the field>(span)
+    collate.into(rows, outputs{set<token_ids>(ids)});
+#else
+    collate.into(rows, outputs{set<token_ids>(ids), set<attention_mask>(mask)});
+#endif
+
+#ifdef FORBIDDEN_span_of_another_type  // expect: the span's element type is not the field's
+    std::vector<std::int32_t> narrow(4);
+    collate.into(rows, outputs{set<token_ids>(narrow), set<attention_mask>(mask)});
+#else
+    std::vector<std::int64_t> wide(4);
+    collate.into(rows, outputs{set<token_ids>(wide), set<attention_mask>(mask)});
+#endif
+
+#ifdef FORBIDDEN_two_spans_for_one_field  // expect: a field of the collator has two spans
+    std::vector<std::int64_t> more(4);
+    collate.into(rows, outputs{set<token_ids>(ids), set<token_ids>(more), set<attention_mask>(mask)});
+#else
+    collate.into(rows, outputs{set<token_ids<>>(ids), set<attention_mask<>>(mask)});
+#endif
+
+    // The reports, which every collator has, may be added; any other field may not.
+#ifdef FORBIDDEN_span_for_a_field_that_is_not_there  // expect: a span is set for a field that this collator does not have
+    collate.into(rows, outputs{set<token_ids>(ids), set<attention_mask>(mask), set<batten::labels>(ids)});
+#else
+    std::vector<int> lengths(2);
+    collate.into(rows, outputs{set<token_ids>(ids), set<attention_mask>(mask), set<batten::lengths>(lengths)});
+#endif
+
+#ifdef FORBIDDEN_const_span  // expect: the span is const, a field is written to it
+    const auto read_only = set<token_ids>(std::span<const std::int64_t>(ids));
+    static_cast<void>(read_only);
+#else
+    const auto writable = set<token_ids>(std::span<std::int64_t>(ids));
+    static_cast<void>(writable);
+#endif
+
+#ifdef FORBIDDEN_const_vector  // expect: the span is const, a field is written to it
+    const std::vector<std::int64_t> constant(4);
+    const auto to_constant = set<token_ids>(constant);
+    static_cast<void>(to_constant);
+#else
+    const auto to_vector = set<token_ids>(ids);
+    static_cast<void>(to_vector);
+#endif
+
+#ifdef FORBIDDEN_vector_of_bool  // expect: vector<bool> is not: use std::uint8_t
+    std::vector<bool> bits(4);
+    const auto to_bits = set<attention_mask>(bits);
+    static_cast<void>(to_bits);
+#else
+    std::vector<std::uint8_t> bytes(4);
+    const auto to_bytes = set<attention_mask>(bytes);
+    static_cast<void>(to_bytes);
+#endif
+}

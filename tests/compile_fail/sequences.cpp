@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// What a collator reads is integers, lies still, and outlives the call.
+#include <batten/batten.hpp>
+
+#include <cstdint>
+#include <list>
+#include <vector>
+
+struct sample {
+    std::vector<int> ids;
+};
+
+int main()
+{
+    const batten::collator<batten::pad_right, batten::dynamic_length> collate{{.pad_id = 0}};
+    const std::vector<std::vector<int>> ids{{1, 2}, {3}};
+    const std::vector<sample> samples{{{1, 2}}, {{3}}};
+    const std::vector<int> chosen{1, 0};
+
+#ifdef FORBIDDEN_tokens_that_are_floats  // expect: constraints not satisfied && collatable
+    const std::vector<std::vector<float>> floats{{1.0F, 2.0F}, {3.0F}};
+    static_cast<void>(collate(floats));
+#else
+    const std::vector<std::vector<std::uint16_t>> shorts{{1, 2}, {3}};
+    static_cast<void>(collate(shorts));
+#endif
+
+#ifdef FORBIDDEN_tokens_that_are_bool  // expect: constraints not satisfied && collatable
+    const std::vector<std::vector<bool>> bits{{true, false}, {true}};
+    static_cast<void>(collate(bits));
+#else
+    const std::vector<std::vector<std::int8_t>> bytes{{1, 0}, {1}};
+    static_cast<void>(collate(bytes));
+#endif
+
+#ifdef FORBIDDEN_one_sequence_for_a_batch  // expect: constraints not satisfied && collatable
+    static_cast<void>(collate(ids[0]));
+#else
+    static_cast<void>(collate(ids));
+#endif
+
+#ifdef FORBIDDEN_sequences_without_random_access  // expect: constraints not satisfied && collatable
+    const std::list<std::vector<int>> linked{{1, 2}, {3}};
+    static_cast<void>(collate(linked));
+#else
+    const std::vector<std::vector<int>> indexed{{1, 2}, {3}};
+    static_cast<void>(collate(indexed));
+#endif
+
+#ifdef FORBIDDEN_each_with_a_projection_that_returns_a_temporary  // expect: the projection returns a temporary
+    static_cast<void>(collate(batten::each(samples, [](const sample& s) { return s.ids; })));
+#else
+    static_cast<void>(collate(batten::each(samples, [](const sample& s) -> const auto& { return s.ids; })));
+#endif
+
+#ifdef FORBIDDEN_each_over_a_temporary  // expect: would be gone before they are read: name them first
+    const auto seen = batten::each(std::vector<sample>{{{1, 2}}, {{3}}}, &sample::ids);
+#else
+    const auto seen = batten::each(samples, &sample::ids);
+#endif
+    static_cast<void>(seen);
+
+#ifdef FORBIDDEN_select_over_temporary_sequences  // expect: deleted function
+    const auto selected = batten::select(std::vector<std::vector<int>>{{1, 2}, {3}}, chosen);
+#else
+    const auto selected = batten::select(ids, chosen);
+#endif
+    static_cast<void>(selected);
+
+#ifdef FORBIDDEN_select_by_temporary_rows  // expect: deleted function
+    const auto by_rows = batten::select(ids, std::vector<int>{1, 0});
+#else
+    const auto by_rows = batten::select(ids, chosen);
+#endif
+    static_cast<void>(by_rows);
+
+#ifdef FORBIDDEN_select_by_rows_that_are_floats  // expect: constraints not satisfied && select
+    const std::vector<double> fractions{1.0, 0.0};
+    const auto by_number = batten::select(ids, fractions);
+#else
+    const std::vector<std::uint32_t> numbers{1, 0};
+    const auto by_number = batten::select(ids, numbers);
+#endif
+    static_cast<void>(by_number);
+
+#ifdef FORBIDDEN_loss_of_vector_bool  // expect: vector<bool> is not contiguous: use vector<std::uint8_t>
+    const std::vector<std::vector<bool>> loss{{false, true}, {true}};
+#else
+    const std::vector<std::vector<std::uint8_t>> loss{{0, 1}, {1}};
+#endif
+    static_cast<void>(collate(batten::inputs{ids, batten::none, loss}));
+
+#ifdef FORBIDDEN_prompt_lengths_that_are_floats  // expect: .prompt_lengths must be a random-access range of integers
+    const std::vector<float> prompts{1.0F, 0.0F};
+#else
+    const std::vector<int> prompts{1, 0};
+#endif
+    static_cast<void>(collate(batten::inputs{ids, prompts}));
+
+#ifdef FORBIDDEN_bundle_of_sequences_that_are_floats  // expect: .sequences must be a random-access range
+    const std::vector<std::vector<float>> in_bundle{{1.0F, 2.0F}, {3.0F}};
+#else
+    const std::vector<std::vector<int>> in_bundle{{1, 2}, {3}};
+#endif
+    static_cast<void>(collate(batten::inputs{in_bundle, prompts}));
+
+#ifdef FORBIDDEN_ragged_view_with_offsets_that_are_floats  // expect: constraints not satisfied && ragged_view
+    const std::vector<float> offsets{0.0F, 2.0F};
+#else
+    const std::vector<int> offsets{0, 2};
+#endif
+    static_cast<void>(collate(batten::ragged_view{ids[0], offsets}));
+}

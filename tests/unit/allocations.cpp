@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+// Which calls allocate, and what happens where there is no memory. Every form of operator new of this program is counted here.
+
+#include "support.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+std::atomic<long> allocations{0};
+std::atomic<long> until_failure{0};  // the allocation that fails counts down to it; 0: none does
+
+void* allocate(std::size_t bytes, std::size_t alignment) noexcept
+{
+    ++allocations;
+    if (until_failure.load() > 0 && --until_failure == 0)
+        return nullptr;
+    if (alignment <= alignof(std::max_align_t))
+        return std::malloc(bytes == 0 ? 1 : bytes);
+    return std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
+}
+
+void* allocate_or_throw(std::size_t bytes, std::size_t alignment)
+{
+    void* const memory = allocate(bytes, alignment);
+    if (memory == nullptr)
+        throw std::bad_alloc();
+    return memory;
+}
+
+constexpr std::size_t usual = alignof(std::max_align_t);
+
+}  // namespace
+
+void* operator new(std::size_t bytes) { return allocate_or_throw(bytes, usual); }
+void* operator new[](std::size_t bytes) { return allocate_or_throw(bytes, usual); }
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return allocate(bytes, usual); }
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept { return allocate(bytes, usual); }
+void* operator new(std::size_t bytes, std::align_val_t alignment)
+{
+    return allocate_or_throw(bytes, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t bytes, std::align_val_t alignment)
+{
+    return allocate_or_throw(bytes, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept
+{
+    return allocate(bytes, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept
+{
+    return allocate(bytes, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
+
+namespace {
+
+using batten::error_code;
+using tests::error_is;
+using tests::guarded_fields;
+using tests::ragged;
+
+// Allocations that `call` makes.
+template <class Call>
+long allocations_of(Call call)
+{
+    const long before = allocations;
+    call();
+    return allocations - before;
+}
+
+using fields = batten::training_fields;
+using collator = batten::collator<batten::pad_left, batten::round_up_to<8>, batten::truncate_right, fields>;
+using bucketed = batten::bucketed_collator<batten::pad_left, batten::bucketed_length, batten::truncate_right, fields>;
+
+const ragged small_rows{{1, 2}, {3}};
+const ragged large_rows(50, std::vector<int>(40, 7));
+const std::vector<int> large_prompts(50, 3);
+
+TEST_CASE("the count sees every form of operator new")
+{
+    struct alignas(128) wide {
+        char bytes[128];
+    };
+    CHECK(allocations_of([] { delete new int(1); }) == 1);
+    CHECK(allocations_of([] { delete[] new int[3]; }) == 1);
+    CHECK(allocations_of([] { delete new wide; }) == 1);
+    CHECK(allocations_of([] { ::operator delete(::operator new(8, std::align_val_t{64}, std::nothrow), std::align_val_t{64}); }) == 1);
+}
+
+TEST_CASE("into never allocates, from the first call on")
+{
+    const collator collate{{.pad_id = 0}};
+    auto memory = guarded_fields<fields>::of(collate.shape(large_rows));
+    const auto out = memory.outputs();
+    CHECK(allocations_of([&] { collate.into(large_rows, out); }) == 0);
+    CHECK(allocations_of([&] { collate.into(batten::inputs{large_rows, large_prompts}, out); }) == 0);
+    CHECK(allocations_of([&] { static_cast<void>(collate.try_into(large_rows, out).has_value()); }) == 0);
+    CHECK(allocations_of([&] { static_cast<void>(collate.shape(large_rows)); }) == 0);
+    CHECK(memory.only_inside());
+}
+
+TEST_CASE("into of a bucketed collator never allocates, from the first call on")
+{
+    std::vector<std::size_t> edges;
+    for (std::size_t edge = 1; edge <= 300; ++edge)
+        edges.push_back(edge);
+    const bucketed collate{{.pad_id = 0, .length = {edges}}};
+    auto memory = guarded_fields<fields>::of(collate.shape(large_rows));
+    const auto out = memory.outputs();
+    std::vector<std::size_t> order(large_rows.size());
+    CHECK(allocations_of([&] { collate.into(large_rows, out, order); }) == 0);
+    CHECK(memory.only_inside());
+}
+
+TEST_CASE("an error from a try_ call allocates nothing either")
+{
+    const batten::collator<batten::pad_left, batten::fixed_length> collate{{.pad_id = 0, .length = {2}}};
+    CHECK(allocations_of([&] { static_cast<void>(collate.try_shape(large_rows).has_value()); }) == 0);
+    CHECK(allocations_of([&] { static_cast<void>(collate.try_collate(large_rows).has_value()); }) == 0);
+}
+
+TEST_CASE("an owning call allocates")
+{
+    const collator collate{{.pad_id = 0}};
+    CHECK(allocations_of([&] { static_cast<void>(collate(large_rows)); }) > 0);
+    const bucketed buckets{{.pad_id = 0, .length = {8, 64}}};
+    CHECK(allocations_of([&] { static_cast<void>(buckets(large_rows)); }) > 0);
+}
+
+TEST_CASE("a reusing call allocates only where the batch has less room than it needs")
+{
+    const collator collate{{.pad_id = 0}};
+    collator::batch_type batch;
+    CHECK(allocations_of([&] { collate(large_rows, batch); }) > 0);
+    CHECK(allocations_of([&] { collate(large_rows, batch); }) == 0);
+    CHECK(allocations_of([&] { collate(small_rows, batch); }) == 0);
+    CHECK(allocations_of([&] { collate(ragged{}, batch); }) == 0);
+    CHECK(allocations_of([&] { collate(large_rows, batch); }) == 0);  // it had that room once
+    const ragged larger(51, std::vector<int>(40, 7));
+    CHECK(allocations_of([&] { collate(larger, batch); }) > 0);
+    CHECK(allocations_of([&] { collate(larger, batch); }) == 0);
+}
+
+TEST_CASE("a reusing call of a bucketed collator allocates nothing once it is warm")
+{
+    const bucketed collate{{.pad_id = 0, .length = {8, 64}}};
+    bucketed::batch_type batches;
+    collate(large_rows, batches);
+    collate(large_rows, batches);
+    CHECK(allocations_of([&] { collate(large_rows, batches); }) == 0);
+    CHECK(allocations_of([&] { collate(small_rows, batches); }) == 0);
+    CHECK(allocations_of([&] { collate(ragged{}, batches); }) == 0);
+    CHECK(allocations_of([&] { collate(large_rows, batches); }) == 0);
+}
+
+TEST_CASE("moving a batch allocates nothing")
+{
+    const collator collate{{.pad_id = 0}};
+    auto batch = collate(large_rows);
+    CHECK(allocations_of([&] {
+              auto moved = std::move(batch);
+              batch = std::move(moved);
+          }) == 0);
+    CHECK(batch.rows() == 50);
+}
+
+// Lets each allocation of a reusing call fail in its turn: each is an error, and the batch is as before.
+template <class Collator>
+void check_out_of_memory(const Collator& collate)
+{
+    typename Collator::batch_type batch;
+    collate(small_rows, batch);
+    const auto before = tests::contents(batch);
+    bool done = false;
+    long failures = 0;
+    while (!done && failures < 100) {
+        until_failure = failures + 1;
+        const auto result = collate.try_collate(large_rows, batch);
+        done = until_failure > 0;  // it asked for less often than that
+        until_failure = 0;
+        if (done) {
+            CHECK(result.has_value());
+            break;
+        }
+        ++failures;
+        CHECK(result.error().code == error_code::out_of_memory);
+        CHECK_FALSE(result.has_value());
+        CHECK(tests::contents(batch) == before);
+    }
+    CHECK(done);
+    CHECK(failures >= 5);
+    CHECK(batch.summary().real_tokens == 50 * 40);
+}
+
+TEST_CASE("where there is no memory the call is an error, and a reused batch is as before")
+{
+    check_out_of_memory(collator{{.pad_id = 0}});
+    check_out_of_memory(bucketed{{.pad_id = 0, .length = {8, 64}}});
+}
+
+TEST_CASE("the error says how many bytes there were none of")
+{
+    const batten::collator<batten::pad_left, batten::fixed_length, batten::reject, batten::fields<batten::token_ids<std::int32_t>>>
+        collate{{.pad_id = 0, .length = {100}}};
+    until_failure = 1;
+    const auto result = collate.try_collate(small_rows);
+    until_failure = 0;
+    REQUIRE_FALSE(result.has_value());
+    CHECK(error_is(result.error()) == error_is(error_code::out_of_memory, tests::no_row, 2 * 100 * 4));
+    CHECK(result.error().message() == "batten::collate: 800 bytes could not be allocated");
+}
+
+TEST_CASE("a copy for which there is no memory throws bad_alloc")
+{
+    const collator collate{{.pad_id = 0}};
+    const auto batch = collate(small_rows);
+    bool thrown = false;
+    until_failure = 1;
+    try {
+        const auto copy = batch;
+        static_cast<void>(copy);
+    } catch (const std::bad_alloc&) {
+        thrown = true;
+    }
+    until_failure = 0;
+    CHECK(thrown);
+}
+
+}  // namespace
