@@ -36,9 +36,10 @@ constexpr bool is_left = std::is_same_v<Side, batten::pad_left>;
 // Every token is a label, as the peers have it. (The default of Batten, model_shifts, leaves out the first token after left
 // pads.)
 template <class Side, class Set>
-collator<Side, Set> make_collator()
+collator<Side, Set> make_collator(batten::store_policy stores = batten::ordinary)
 {
-    return collator<Side, Set>{{.pad_id = pad_id, .ignore_index = ignore_index, .targets = batten::same_position}};
+    return collator<Side, Set>{
+        {.pad_id = pad_id, .ignore_index = ignore_index, .targets = batten::same_position, .stores = stores}};
 }
 
 template <class Side>
@@ -148,6 +149,11 @@ void run_workload(const settings& with, results_file& results, const workload& o
     add_into<Set, batten::pad_left>(contenders, on, memory);
 
     const auto collate = make_collator<batten::pad_right, Set>();
+    const auto streaming = make_collator<batten::pad_right, Set>(batten::non_temporal);
+    add<Set>(
+        contenders, on, "Batten into, non-temporal stores, right, vectors", false, memory,
+        [&on, &memory, streaming](std::size_t i) { streaming.into(on.batches[i].rows, memory.outputs(on.batches[i].cells())); },
+        [&](std::size_t i) { return memory.written(on.batches[i].cells()); });
     typename collator<batten::pad_right, Set>::batch_type reused;
     add<Set>(
         contenders, on, "Batten, batch passed back, right, vectors", false, memory,

@@ -234,6 +234,13 @@ void figures(const run_results& all, ratio_list& ratios)
                 &ratios);
         }
     figure_row(
+        lines, {"Batten, non-temporal stores / ordinary, 4 x int64", {}},
+        [&](std::string_view w) {
+            return over(all.find("workloads", w, four, "Batten into, non-temporal stores, right, vectors"),
+                        all.find("workloads", w, four, batten_into));
+        },
+        &ratios);
+    figure_row(
         lines, {"Batten / copy + fill loop, 4 x int64", {}},
         [&](std::string_view w) {
             return over(all.find("workloads", w, four, batten_into), all.find("workloads", w, four, "copy + fill loop, right"));

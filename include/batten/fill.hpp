@@ -5,6 +5,8 @@
 #define BATTEN_FILL_HPP_INCLUDED
 
 #include <batten/batch.hpp>
+#include <batten/detail/memory.hpp>
+#include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
 #include <batten/layout.hpp>
@@ -13,6 +15,7 @@
 #include <batten/side.hpp>
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <memory>
@@ -37,6 +40,12 @@ struct serial {
             body(i);
     }
 };
+
+// How cells are stored. non_temporal goes round the caches: worth it for outputs of several times the last-level cache that the
+// same core does not read next, a loss for all others (bench/run shows both). It holds for layouts of one sequence a row, and for
+// rows of up to 64 KiB; others are stored as ever.
+enum class store_policy : unsigned char { ordinary, non_temporal };
+using enum store_policy;
 
 }  // namespace batten
 
@@ -122,6 +131,10 @@ public:
             const std::size_t first = i * piece;
             const std::size_t last = std::min(first + piece, found.rows);
             error unused;
+            if (!std::is_constant_evaluated() && !Layout::shares_rows && options_.stores == non_temporal) {
+                stream_rows(found, first, last, unused, out...);
+                return;
+            }
             for (std::size_t r = first; r < last; ++r)
                 fill_row(found, r, unused, out...);
         });
@@ -284,9 +297,49 @@ private:
             fill_own_row(found, r, unused, out...);
     }
 
-    // A row of one segment: each field writes its row from left to right, so that it goes to memory as one stream.
+    // The same by way of a row in the first-level cache, from where whole lines go to memory.
     template <class... Field>
-    constexpr void fill_own_row(const measured& found, std::size_t r, error& unused, const bound_field<Field>&... out) const
+    void stream_rows(const measured& found, std::size_t first, std::size_t last, error& unused,
+                     const bound_field<Field>&... out) const
+    {
+        alignas(line_bytes) std::array<std::byte, stage_bytes> stage;
+        for (std::size_t r = first; r < last; ++r)
+            fill_own_row(found, r, unused, streamed<Field>{out, stage}...);
+        simd::end_of_stream();
+    }
+
+    static constexpr std::size_t stage_bytes = std::size_t{64} << 10;
+
+    template <class Field>
+    struct streamed {
+        using field_type = Field;
+        const bound_field<Field>& out;
+        std::array<std::byte, stage_bytes>& stage;
+    };
+
+    template <class Field>
+    static void write_own_row(const streamed<Field>& to, const segment_view<In>& view, std::size_t index)
+    {
+        using value = typename Field::value_type;
+        const bound_field<Field>& out = to.out;
+        const std::size_t bytes = view.width * sizeof(value);
+        if constexpr (cell_field<Field>) {
+            if (bytes != 0 && bytes <= stage_bytes) {
+                bound_field<Field> row = out;
+                row.data = reinterpret_cast<value*>(to.stage.data());
+                segment_view<In> first = view;
+                first.row = 0;
+                write_own_row(row, first, index);
+                simd::stream(reinterpret_cast<std::byte*>(cell(out, view.row, view.width, 0)), to.stage.data(), bytes);
+                return;
+            }
+        }
+        write_own_row(out, view, index);
+    }
+
+    // A row of one segment: each field writes its row from left to right, so that it goes to memory as one stream.
+    template <class... Out>
+    constexpr void fill_own_row(const measured& found, std::size_t r, error& unused, const Out&... out) const
     {
         const std::size_t width = found.width;
         static_cast<void>(row(r, unused, [&](const segment& s) {

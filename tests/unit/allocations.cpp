@@ -34,10 +34,22 @@ constexpr std::size_t usual = alignof(std::max_align_t);
 
 }  // namespace
 
-void* operator new(std::size_t bytes) { return allocate_or_throw(bytes, usual); }
-void* operator new[](std::size_t bytes) { return allocate_or_throw(bytes, usual); }
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return allocate(bytes, usual); }
-void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept { return allocate(bytes, usual); }
+void* operator new(std::size_t bytes)
+{
+    return allocate_or_throw(bytes, usual);
+}
+void* operator new[](std::size_t bytes)
+{
+    return allocate_or_throw(bytes, usual);
+}
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept
+{
+    return allocate(bytes, usual);
+}
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept
+{
+    return allocate(bytes, usual);
+}
 void* operator new(std::size_t bytes, std::align_val_t alignment)
 {
     return allocate_or_throw(bytes, static_cast<std::size_t>(alignment));
@@ -54,18 +66,54 @@ void* operator new[](std::size_t bytes, std::align_val_t alignment, const std::n
 {
     return allocate(bytes, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept
+{
+    std::free(memory);
+}
+void operator delete[](void* memory) noexcept
+{
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept
+{
+    std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept
+{
+    std::free(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept
+{
+    std::free(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t&) noexcept
+{
+    std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept
+{
+    std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept
+{
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept
+{
+    std::free(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept
+{
+    std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept
+{
+    std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept
+{
+    std::free(memory);
+}
 
 namespace {
 
@@ -99,7 +147,8 @@ TEST_CASE("the count sees every form of operator new")
     CHECK(allocations_of([] { delete new int(1); }) == 1);
     CHECK(allocations_of([] { delete[] new int[3]; }) == 1);
     CHECK(allocations_of([] { delete new wide; }) == 1);
-    CHECK(allocations_of([] { ::operator delete(::operator new(8, std::align_val_t{64}, std::nothrow), std::align_val_t{64}); }) == 1);
+    CHECK(allocations_of(
+              [] { ::operator delete (::operator new (8, std::align_val_t{64}, std::nothrow), std::align_val_t{64}); }) == 1);
 }
 
 TEST_CASE("into never allocates, from the first call on")
@@ -215,7 +264,8 @@ TEST_CASE("where there is no memory the call is an error, and a reused batch is 
 
 TEST_CASE("the error says how many bytes there were none of")
 {
-    const batten::collator<batten::pad_left, batten::fixed_length, batten::reject, batten::fields<batten::token_ids<std::int32_t>>>
+    const batten::collator<batten::pad_left, batten::fixed_length, batten::reject,
+                           batten::fields<batten::token_ids<std::int32_t>>>
         collate{{.pad_id = 0, .length = {100}}};
     until_failure = 1;
     const auto result = collate.try_collate(small_rows);

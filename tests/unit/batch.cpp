@@ -24,7 +24,7 @@ using collator = batten::collator<batten::pad_right, batten::dynamic_length>;
 const collator collate{{.pad_id = 0}};
 const ragged two{{5, 6, 7}, {8}};
 
-// ---- shapes ----------------------------------------------------------------------------------------------------------------------------
+// ---- shapes -----------------------------------------------------------------------------------------------------------
 
 constexpr auto shape_of_two = tests::shape_of<batten::causal_lm_fields>(2, 3);
 static_assert(shape_of_two.elements<batten::token_ids>() == 6 && shape_of_two.elements<batten::token_ids<>>() == 6);
@@ -39,7 +39,7 @@ TEST_CASE("shape says rows, width and elements, and writes nothing")
     CHECK(collate(two).shape() == shape_of_two);
 }
 
-// ---- the summary --------------------------------------------------------------------------------------------------------------------------
+// ---- the summary ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("the summary adds up: real tokens and padded cells are all cells")
 {
@@ -51,7 +51,7 @@ TEST_CASE("the summary adds up: real tokens and padded cells are all cells")
     CHECK(sum == batten::summary{5, 7, 3, 6, 7});
 }
 
-// ---- get, view, and the names ----------------------------------------------------------------------------------------------------------------
+// ---- get, view, and the names -----------------------------------------------------------------------------------------
 
 TEST_CASE("a field is named by its type, its template or a column's name")
 {
@@ -73,8 +73,8 @@ TEST_CASE("a field is named by its type, its template or a column's name")
 TEST_CASE("the named accessors are the fields of that name")
 {
     const batten::collator<batten::pad_left, batten::dynamic_length, batten::reject,
-                           batten::fields<batten::token_ids<>, batten::attention_mask<>, batten::position_ids<>, batten::loss_mask<>,
-                                          batten::labels<>, batten::segment_ids<>>>
+                           batten::fields<batten::token_ids<>, batten::attention_mask<>, batten::position_ids<>,
+                                          batten::loss_mask<>, batten::labels<>, batten::segment_ids<>>>
         all{{.pad_id = 9}};
     const auto batch = all(two);
     CHECK(line_of(batch.token_ids()) == line{5, 6, 7, 9, 9, 8});
@@ -125,7 +125,7 @@ TEST_CASE("a matrix_view is an mdspan where the standard library has it")
 }
 #endif
 
-// ---- element types and alignment ----------------------------------------------------------------------------------------------------------------
+// ---- element types and alignment --------------------------------------------------------------------------------------
 
 template <class Batch>
 bool is_aligned(const Batch& batch)
@@ -133,7 +133,8 @@ bool is_aligned(const Batch& batch)
     bool aligned = true;
     [&]<std::size_t... I>(std::index_sequence<I...>) {
         ((aligned = aligned && reinterpret_cast<std::uintptr_t>(batch.template field_span<I>().data()) % 64 == 0), ...);
-    }(std::make_index_sequence<Batch::fields_type::count>{});
+    }
+    (std::make_index_sequence<Batch::fields_type::count>{});
     return aligned;
 }
 
@@ -153,7 +154,7 @@ TEST_CASE("bool, float and byte elements are plain arrays, and every field's mem
     }
 }
 
-// ---- lifetime ---------------------------------------------------------------------------------------------------------------------------------------
+// ---- lifetime ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("moving a batch keeps its spans valid")
 {
@@ -215,7 +216,7 @@ TEST_CASE("a reused batch keeps its memory, whatever comes")
     CHECK(batch.token_ids().data() == memory);
 }
 
-// ---- the caller's spans -----------------------------------------------------------------------------------------------------------------------------------
+// ---- the caller's spans -----------------------------------------------------------------------------------------------
 
 using two_fields = batten::fields<batten::token_ids<std::int32_t>, batten::attention_mask<std::uint8_t>>;
 using small_collator = batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, two_fields>;
@@ -287,7 +288,8 @@ TEST_CASE("each field may have a pitch of its own, and room behind its last row"
 {
     guarded<std::int32_t> ids(2 * 5);
     guarded<std::uint8_t> mask(6);
-    small.into(two, batten::outputs{batten::set<batten::token_ids>(ids.cells(), 5), batten::set<batten::attention_mask>(mask.cells())});
+    small.into(two, batten::outputs{batten::set<batten::token_ids>(ids.cells(), 5),
+                                    batten::set<batten::attention_mask>(mask.cells())});
     CHECK(ids.only_rows(2, 3, 5));
     CHECK(mask.only_inside());
     CHECK(grid_of(ids.matrix(2, 3, 5)) == grid{{5, 6, 7}, {0, 0, 8}});
@@ -374,15 +376,17 @@ TEST_CASE("an empty batch takes empty spans, with a pitch too")
 {
     std::span<std::int32_t> ids;
     std::span<std::uint8_t> mask;
-    CHECK(small.into(ragged{}, batten::outputs{batten::set<batten::token_ids>(ids), batten::set<batten::attention_mask>(mask)}) ==
-          batten::summary{});
-    CHECK(small.into(ragged{}, batten::outputs{batten::set<batten::token_ids>(ids, 8), batten::set<batten::attention_mask>(mask, 3)}) ==
-          batten::summary{});
-    CHECK(small.into(ragged{{}, {}}, batten::outputs{batten::set<batten::token_ids>(ids), batten::set<batten::attention_mask>(mask)})
+    CHECK(small.into(ragged{}, batten::outputs{batten::set<batten::token_ids>(ids),
+                                               batten::set<batten::attention_mask>(mask)}) == batten::summary{});
+    CHECK(small.into(ragged{}, batten::outputs{batten::set<batten::token_ids>(ids, 8),
+                                               batten::set<batten::attention_mask>(mask, 3)}) == batten::summary{});
+    CHECK(small
+              .into(ragged{{}, {}},
+                    batten::outputs{batten::set<batten::token_ids>(ids), batten::set<batten::attention_mask>(mask)})
               .rows_without_targets == 2);
 }
 
-// ---- in constant evaluation -------------------------------------------------------------------------------------------------------------------------------
+// ---- in constant evaluation -------------------------------------------------------------------------------------------
 
 constexpr bool into_in_constant_evaluation()
 {
@@ -392,8 +396,8 @@ constexpr bool into_in_constant_evaluation()
     const std::array<std::span<const int>, 2> rows{first, second};
     std::array<std::int32_t, 8> ids{-1, -1, -1, -1, -1, -1, -1, -1};
     std::array<std::uint8_t, 6> mask{};
-    const auto totals = constant.into(
-        rows, batten::outputs{batten::set<batten::token_ids>(ids, 4), batten::set<batten::attention_mask>(mask)});
+    const auto totals =
+        constant.into(rows, batten::outputs{batten::set<batten::token_ids>(ids, 4), batten::set<batten::attention_mask>(mask)});
     const auto bad = constant.try_into(
         rows, batten::outputs{batten::set<batten::token_ids>(ids, 2), batten::set<batten::attention_mask>(mask)});
     return holds(ids, {5, 6, 7, -1, 0, 0, 8, -1}) && holds(mask, {1, 1, 1, 0, 0, 1}) && totals.real_tokens == 4 && !bad &&
@@ -410,8 +414,8 @@ constexpr bool batches_copy_move_and_are_reused_in_constant_evaluation()
     auto copy = batch;
     const auto moved = std::move(copy);
     constant(one, batch);
-    return holds(moved.token_ids(), {1, 2, 3, 4}) && holds(batch.token_ids(), {9}) && batch.view<batten::token_ids>()(0, 0) == 9 &&
-           holds(moved.get<batten::token_ids>(1), {3, 4});
+    return holds(moved.token_ids(), {1, 2, 3, 4}) && holds(batch.token_ids(), {9}) &&
+           batch.view<batten::token_ids>()(0, 0) == 9 && holds(moved.get<batten::token_ids>(1), {3, 4});
 }
 static_assert(batches_copy_move_and_are_reused_in_constant_evaluation());
 

@@ -40,7 +40,8 @@ TEST_CASE("each bucket that has rows yields one batch, narrowest first, with the
     CHECK(line_of(batches[2].order()) == line{2});
     CHECK(line_of(batches.order()) == line{1, 3, 4, 0, 2});
     CHECK(line_of(batches[0].lengths()) == line{1, 0, 2});
-    CHECK(batches[0].summary() == batten::summary{.real_tokens = 3, .padded_cells = 3, .targets = 1, .rows_without_targets = 2});
+    CHECK(batches[0].summary() ==
+          batten::summary{.real_tokens = 3, .padded_cells = 3, .targets = 1, .rows_without_targets = 2});
     CHECK(batches.summary() == batten::summary{.real_tokens = 10, .padded_cells = 3, .targets = 6, .rows_without_targets = 2});
     CHECK(line_of(batches[2].get<batten::attention_mask>(0)) == line{1, 1, 1, 1});
 }
@@ -139,7 +140,7 @@ TEST_CASE("a bundle, a selection and columns are routed whole")
     CHECK(line_of(batches[1].get<"types">(0)) == line{1, 1, 2, 0});
 }
 
-// ---- against each bucket's rows by hand ----------------------------------------------------------------------------------------
+// ---- against each bucket's rows by hand -------------------------------------------------------------------------------
 
 template <class Side, class Length, class Overflow>
 void buckets_are_those_made_by_hand(std::uint64_t seed)
@@ -192,13 +193,14 @@ void buckets_are_those_made_by_hand(std::uint64_t seed)
             for (const std::size_t r : rows)
                 of_bucket.push_back(samples[r]);
             const auto expected = tests::model_batch<Side, Overflow>(of_bucket, length, alignment, 3, -7);
-            same = expected.width == width && tests::is_batch(reused[b], expected) && line_of(reused[b].order()) == line_of(rows) &&
-                   shape.buckets[b] == reused.buckets()[b] && shape.buckets[b].totals == expected.totals();
+            same = expected.width == width && tests::is_batch(reused[b], expected) &&
+                   line_of(reused[b].order()) == line_of(rows) && shape.buckets[b] == reused.buckets()[b] &&
+                   shape.buckets[b].totals == expected.totals();
             const batten::bucket& at = shape.buckets[b];
             auto& given = memory.template get<batten::labels<>>();
-            const batten::matrix_view<const std::int64_t> labels(
-                given.cells().data() + (pitch == 0 ? at.first_cell : at.first_row * pitch), rows.size(), width,
-                pitch == 0 ? width : pitch);
+            const batten::matrix_view<const std::int64_t> labels(given.cells().data() +
+                                                                     (pitch == 0 ? at.first_cell : at.first_row * pitch),
+                                                                 rows.size(), width, pitch == 0 ? width : pitch);
             for (std::size_t i = 0; same && i < rows.size(); ++i)
                 same = tests::same_cells(labels.row(i), expected.rows[i].labels);
             sum += expected.totals();
@@ -221,7 +223,8 @@ TEST_CASE("a bucketed call equals collating the rows of each bucket by hand")
     buckets_are_those_made_by_hand<tests::right_case, tests::bucketed_case, tests::reject_case>(1);
     buckets_are_those_made_by_hand<tests::left_case, tests::bucketed_case, tests::truncate_left_case>(2);
     buckets_are_those_made_by_hand<tests::centred_case, tests::bucketed_case, tests::middle_case>(3);
-    buckets_are_those_made_by_hand<tests::right_case, tests::round_up_case<8, tests::bucketed_case>, tests::truncate_right_case>(4);
+    buckets_are_those_made_by_hand<tests::right_case, tests::round_up_case<8, tests::bucketed_case>,
+                                   tests::truncate_right_case>(4);
     buckets_are_those_made_by_hand<tests::left_case, tests::round_up_case<6, tests::round_up_case<4, tests::bucketed_case>>,
                                    tests::reject_case>(5);
 }
@@ -257,7 +260,7 @@ TEST_CASE("a ladder longer than the rungs that are sorted at a time loses no row
     }
 }
 
-// ---- memory of the caller's ----------------------------------------------------------------------------------------------------------
+// ---- memory of the caller's -------------------------------------------------------------------------------------------
 
 using small_fields = batten::fields<batten::token_ids<std::int32_t>>;
 using small_collator = batten::bucketed_collator<batten::pad_right, batten::bucketed_length, batten::reject, small_fields>;
@@ -275,7 +278,8 @@ TEST_CASE("into writes the batches one behind the other, and with a pitch touche
     guarded<std::int32_t> ids(8);
     guarded<std::size_t> order(3);
     guarded<std::int64_t> lengths(3);
-    small.into(three, batten::outputs{batten::set<batten::token_ids>(ids.cells()), batten::set<batten::lengths>(lengths.cells())},
+    small.into(three,
+               batten::outputs{batten::set<batten::token_ids>(ids.cells()), batten::set<batten::lengths>(lengths.cells())},
                order.cells());
     CHECK(line_of(ids.cells()) == line{4, 0, 5, 6, 1, 2, 3, 0});
     CHECK(line_of(order.cells()) == line{1, 2, 0});
@@ -318,7 +322,7 @@ TEST_CASE("spans that do not fit a bucketed call are errors, the order map's too
     CHECK(order.untouched());
 }
 
-// ---- reuse and lifetime -----------------------------------------------------------------------------------------------------------------
+// ---- reuse and lifetime -----------------------------------------------------------------------------------------------
 
 TEST_CASE("batches that are moved keep their spans, and copies are deep")
 {
@@ -335,7 +339,7 @@ TEST_CASE("batches that are moved keep their spans, and copies are deep")
     CHECK(moved.size() == 1);
 }
 
-// ---- errors -------------------------------------------------------------------------------------------------------------------------------
+// ---- errors -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("errors of a bucketed call name the caller's row")
 {
@@ -345,7 +349,8 @@ TEST_CASE("errors of a bucketed call name the caller's row")
     CHECK(call_error(collate, batten::inputs{ids, prompts}) ==
           error_is(error_code::prompt_past_end, 2, 2, 1, "prompt_lengths"));
     const std::vector<int> few{0};
-    CHECK(call_error(collate, batten::inputs{ids, few}) == error_is(error_code::count_mismatch, no_row, 1, 3, "prompt_lengths"));
+    CHECK(call_error(collate, batten::inputs{ids, few}) ==
+          error_is(error_code::count_mismatch, no_row, 1, 3, "prompt_lengths"));
     CHECK(call_error(collate, batten::inputs{ragged{}, few}) ==
           error_is(error_code::count_mismatch, no_row, 1, 0, "prompt_lengths"));
     const std::vector<int> rows{0, 1, 7};
@@ -353,15 +358,18 @@ TEST_CASE("errors of a bucketed call name the caller's row")
     const std::vector<int> tokens{1, 2, 3};
     const std::vector<int> offsets{0, 2, 1};
     CHECK(call_error(collate, batten::ragged_view{tokens, offsets}) == error_is(error_code::offsets_decrease, 1, 2, 1));
-    const batten::bucketed_collator<batten::pad_right, batten::bucketed_length, batten::reject, batten::fields<batten::token_ids<std::uint8_t>>>
+    const batten::bucketed_collator<batten::pad_right, batten::bucketed_length, batten::reject,
+                                    batten::fields<batten::token_ids<std::uint8_t>>>
         narrow{{.pad_id = 0, .length = {2, 4}}};
-    CHECK(call_error(narrow, ragged{{1}, {1, 2, 300}}) == error_is(error_code::token_not_representable, 1, 2, 300, "token_ids"));
+    CHECK(call_error(narrow, ragged{{1}, {1, 2, 300}}) ==
+          error_is(error_code::token_not_representable, 1, 2, 300, "token_ids"));
 }
 
 TEST_CASE("a ladder that makes no sense is an error of the collator")
 {
     CHECK(options_error<collator>({.pad_id = 0}) == error_is(error_code::ladder_empty, no_row));
-    CHECK(options_error<collator>({.pad_id = 0, .length = {4, 4}}) == error_is(error_code::ladder_not_increasing, no_row, 4, 4));
+    CHECK(options_error<collator>({.pad_id = 0, .length = {4, 4}}) ==
+          error_is(error_code::ladder_not_increasing, no_row, 4, 4));
 }
 
 struct too_far {
@@ -429,7 +437,7 @@ TEST_CASE("rule 10: the sum of the buckets' cells is checked before the first wr
     CHECK(call_error(collate, ragged{{1, 2, 3}, {1, 2, 3}, {1, 2, 3}}).code == error_code::size_overflow);
 }
 
-// ---- in constant evaluation ------------------------------------------------------------------------------------------------------------------
+// ---- in constant evaluation -------------------------------------------------------------------------------------------
 
 constexpr bool buckets_in_constant_evaluation()
 {

@@ -20,7 +20,7 @@ using tests::line_of;
 using tests::no_row;
 using tests::ragged;
 
-// ---- the front door ---------------------------------------------------------------------------------------------------------------
+// ---- the front door ---------------------------------------------------------------------------------------------------
 
 TEST_CASE("the program of the README prints what it says")
 {
@@ -82,12 +82,13 @@ constexpr bool vectors_of_vectors_in_constant_evaluation()
 }
 static_assert(vectors_of_vectors_in_constant_evaluation());
 
-// ---- options ----------------------------------------------------------------------------------------------------------------------------
+// ---- options ----------------------------------------------------------------------------------------------------------
 
 using collator = batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::training_fields>;
 
 // A pad id is needed where token ids meet pads alone. (That leaving it out does not compile is tested in compile_fail/.)
-using mask_alone = batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::fields<batten::attention_mask<>>>;
+using mask_alone =
+    batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::fields<batten::attention_mask<>>>;
 static_assert(collator::options_type::needs_pad_id && !mask_alone::options_type::needs_pad_id);
 static_assert(mask_alone::options_type{}.pad_id == batten::integer(0));
 static_assert(!std::is_convertible_v<collator::options_type, collator>);  // explicit
@@ -113,14 +114,15 @@ TEST_CASE("try_make returns the collator or the error")
 
 constexpr bool bad_options_are_values_in_constant_evaluation()
 {
-    using narrow = batten::collator<batten::pad_right, batten::fixed_length, batten::reject, batten::fields<batten::token_ids<std::uint8_t>>>;
+    using narrow = batten::collator<batten::pad_right, batten::fixed_length, batten::reject,
+                                    batten::fields<batten::token_ids<std::uint8_t>>>;
     return narrow::try_make({.pad_id = 256, .length = {4}}).error().code == error_code::pad_id_not_representable &&
            narrow::try_make({.pad_id = 0, .length = {0}}).error().code == error_code::length_not_positive &&
            narrow::try_make({.pad_id = 0, .length = {4}}).has_value();
 }
 static_assert(bad_options_are_values_in_constant_evaluation());
 
-// ---- calls -----------------------------------------------------------------------------------------------------------------------------------
+// ---- calls ------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("every call gives the same batch, and a const collator serves them all")
 {
@@ -168,8 +170,10 @@ TEST_CASE("rule 1: the throwing call and the try_ call name the same row, length
 
 TEST_CASE("the last row may be the wrong one: what came before it is not written either")
 {
-    using fields = batten::fields<batten::token_ids<std::uint8_t>, batten::attention_mask<>, batten::position_ids<std::int16_t>>;
-    const batten::collator<batten::pad_right, batten::fixed_length, batten::reject, fields> collate{{.pad_id = 0, .length = {4}}};
+    using fields =
+        batten::fields<batten::token_ids<std::uint8_t>, batten::attention_mask<>, batten::position_ids<std::int16_t>>;
+    const batten::collator<batten::pad_right, batten::fixed_length, batten::reject, fields> collate{
+        {.pad_id = 0, .length = {4}}};
     ragged rows(64, std::vector<int>{1, 2, 3});
     rows.back().back() = 256;
     auto memory = tests::guarded_fields<fields>::of(tests::shape_of<fields>(64, 4));
@@ -196,8 +200,9 @@ constexpr bool errors_are_values_in_constant_evaluation()
     const std::array<std::array<int, 3>, 2> rows{{{1, 2, 3}, {4, 5, 6}}};
     const batten::collator<batten::pad_right, batten::fixed_length> collate{{.pad_id = 0, .length = {2}}};
     std::array<std::int64_t, 4> cells{7, 7, 7, 7};
-    const auto into = collate.try_into(rows, batten::outputs{batten::set<batten::token_ids>(cells), batten::set<batten::attention_mask>(cells),
-                                                             batten::set<batten::position_ids>(cells), batten::set<batten::loss_mask>(cells)});
+    const auto into = collate.try_into(
+        rows, batten::outputs{batten::set<batten::token_ids>(cells), batten::set<batten::attention_mask>(cells),
+                              batten::set<batten::position_ids>(cells), batten::set<batten::loss_mask>(cells)});
     return !into && into.error().code == error_code::row_over_limit && into.error().first == 3 && into.error().second == 2 &&
            collate.try_shape(rows).error().row == 0 && holds(cells, {7, 7, 7, 7});
 }

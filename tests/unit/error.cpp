@@ -13,7 +13,7 @@ namespace {
 using batten::error_code;
 using batten::integer;
 
-// ---- integer -------------------------------------------------------------------------------------------------------------
+// ---- integer ----------------------------------------------------------------------------------------------------------
 
 static_assert(integer(255).fits<std::uint8_t>() && !integer(256).fits<std::uint8_t>());
 static_assert(integer(127).fits<std::int8_t>() && !integer(128).fits<std::int8_t>());
@@ -38,18 +38,37 @@ TEST_CASE("an integer prints itself whatever its type was")
     CHECK(integer().text() == "0");
 }
 
-// ---- messages -------------------------------------------------------------------------------------------------------------
+// ---- messages ---------------------------------------------------------------------------------------------------------
 
-constexpr std::array all_codes{
-    error_code::row_over_limit, error_code::offset_negative, error_code::offsets_decrease, error_code::offset_past_end,
-    error_code::row_index_out_of_range, error_code::count_mismatch, error_code::prompt_length_negative,
-    error_code::prompt_past_end, error_code::column_length_mismatch, error_code::token_not_representable,
-    error_code::value_not_representable, error_code::size_overflow, error_code::out_of_memory, error_code::span_too_small,
-    error_code::span_too_large, error_code::pitch_too_small, error_code::pad_id_not_representable,
-    error_code::ignore_index_not_representable, error_code::pad_value_not_representable, error_code::length_not_positive,
-    error_code::ladder_empty, error_code::ladder_not_increasing, error_code::width_past_maximum, error_code::row_past_width,
-    error_code::offset_past_width, error_code::slice_outside_sequence, error_code::slice_over_limit,
-    error_code::segment_misplaced, error_code::bucket_width_unsteady};
+constexpr std::array all_codes{error_code::row_over_limit,
+                               error_code::offset_negative,
+                               error_code::offsets_decrease,
+                               error_code::offset_past_end,
+                               error_code::row_index_out_of_range,
+                               error_code::count_mismatch,
+                               error_code::prompt_length_negative,
+                               error_code::prompt_past_end,
+                               error_code::column_length_mismatch,
+                               error_code::token_not_representable,
+                               error_code::value_not_representable,
+                               error_code::size_overflow,
+                               error_code::out_of_memory,
+                               error_code::span_too_small,
+                               error_code::span_too_large,
+                               error_code::pitch_too_small,
+                               error_code::pad_id_not_representable,
+                               error_code::ignore_index_not_representable,
+                               error_code::pad_value_not_representable,
+                               error_code::length_not_positive,
+                               error_code::ladder_empty,
+                               error_code::ladder_not_increasing,
+                               error_code::width_past_maximum,
+                               error_code::row_past_width,
+                               error_code::offset_past_width,
+                               error_code::slice_outside_sequence,
+                               error_code::slice_over_limit,
+                               error_code::segment_misplaced,
+                               error_code::bucket_width_unsteady};
 
 TEST_CASE("the message of a row over the limit names the row, its tokens and the limit")
 {
@@ -84,7 +103,7 @@ TEST_CASE("an error without a code says so")
     CHECK(batten::error{}.message() == "batten: no error");
 }
 
-// ---- the exception -----------------------------------------------------------------------------------------------------------
+// ---- the exception ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("a collate_error carries the error and its message")
 {
@@ -104,7 +123,7 @@ TEST_CASE("set_error_handler returns the handler before, and null brings the pri
     CHECK(batten::set_error_handler(nullptr) == printing);
 }
 
-// ---- result --------------------------------------------------------------------------------------------------------------------
+// ---- result -----------------------------------------------------------------------------------------------------------
 
 constexpr bool results_are_values_or_errors()
 {
@@ -132,7 +151,7 @@ TEST_CASE("a result's value can be moved out")
     CHECK(moved == "batten");
 }
 
-// ---- sums and products of sizes ---------------------------------------------------------------------------------------------
+// ---- sums and products of sizes ---------------------------------------------------------------------------------------
 
 constexpr bool sizes_are_checked()
 {

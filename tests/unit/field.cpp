@@ -25,7 +25,7 @@ using collator = batten::collator<batten::pad_right, batten::dynamic_length, bat
 template <class... Field>
 using left_collator = batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, batten::fields<Field...>>;
 
-// ---- concepts -------------------------------------------------------------------------------------------------------------------------
+// ---- concepts ---------------------------------------------------------------------------------------------------------
 
 static_assert(batten::cell_field<batten::token_ids<>> && batten::cell_field<batten::attention_mask<bool>> &&
               batten::cell_field<batten::position_ids<>> && batten::cell_field<batten::loss_mask<float>> &&
@@ -42,7 +42,7 @@ static_assert(std::is_same_v<batten::token_ids<>::value_type, std::int64_t> &&
 static_assert(batten::causal_lm_fields::count == 4 && batten::training_fields::count == 5 &&
               batten::inference_fields::count == 3 && batten::encoder_fields::count == 2);
 
-// ---- each field's values ----------------------------------------------------------------------------------------------------------------
+// ---- each field's values ----------------------------------------------------------------------------------------------
 
 TEST_CASE("token ids hold the tokens, and the pad id elsewhere")
 {
@@ -72,7 +72,8 @@ TEST_CASE("positions on pads are 0, or what pads_hold says, or count on")
     CHECK(grid_of(collator<batten::position_ids<>>{{}}(rows).view<batten::position_ids>()) ==
           grid{{0, 1, 0, 0}, {0, 0, 0, 0}, {0, 1, 2, 3}});
     using ones = batten::position_ids<std::int64_t, batten::pads_hold<1>>;
-    CHECK(grid_of(left_collator<ones>{{}}(rows).view<batten::position_ids>()) == grid{{1, 1, 0, 1}, {1, 1, 1, 1}, {0, 1, 2, 3}});
+    CHECK(grid_of(left_collator<ones>{{}}(rows).view<batten::position_ids>()) ==
+          grid{{1, 1, 0, 1}, {1, 1, 1, 1}, {0, 1, 2, 3}});
     using minus_ones = batten::position_ids<std::int32_t, batten::pads_hold<-1>>;
     CHECK(grid_of(left_collator<minus_ones>{{}}(rows).view<batten::position_ids>()) ==
           grid{{-1, -1, 0, 1}, {-1, -1, -1, -1}, {0, 1, 2, 3}});
@@ -121,7 +122,7 @@ TEST_CASE("a collator of columns alone needs no pad id")
     CHECK(line_of(collate(batten::inputs{ids, batten::none, batten::none, columns}).get<"types">()) == line{5, 6});
 }
 
-// ---- element types --------------------------------------------------------------------------------------------------------------------------
+// ---- element types ----------------------------------------------------------------------------------------------------
 
 template <class Mask>
 void check_masks_of_type()
@@ -206,7 +207,7 @@ TEST_CASE("ids and labels may be of every integer type")
     check_ids_of_types<std::int8_t, std::uint64_t>();
 }
 
-// ---- rule 3: what a fill value's type can't hold ----------------------------------------------------------------------------------------------
+// ---- rule 3: what a fill value's type can't hold ----------------------------------------------------------------------
 
 TEST_CASE("rule 3: a pad id that its output type cannot hold is an error when the collator is made")
 {
@@ -217,7 +218,8 @@ TEST_CASE("rule 3: a pad id that its output type cannot hold is an error when th
     CHECK(options_error<collator<batten::token_ids<>>>({.pad_id = std::numeric_limits<std::uint64_t>::max()}).code ==
           error_code::pad_id_not_representable);
     CHECK(collator<batten::token_ids<std::uint16_t>>::try_make({.pad_id = 65535}).has_value());
-    CHECK(collator<batten::token_ids<std::uint64_t>>::try_make({.pad_id = std::numeric_limits<std::uint64_t>::max()}).has_value());
+    CHECK(collator<batten::token_ids<std::uint64_t>>::try_make({.pad_id = std::numeric_limits<std::uint64_t>::max()})
+              .has_value());
 }
 
 TEST_CASE("rule 3: an ignore index that its output type cannot hold is an error when the collator is made")
@@ -240,7 +242,7 @@ TEST_CASE("rule 3: a position on pads that its output type cannot hold is an err
           error_is(error_code::pad_value_not_representable, no_row, 300, 0, "position_ids"));
 }
 
-// ---- what a token's type can't hold -------------------------------------------------------------------------------------------------------------
+// ---- what a token's type can't hold -----------------------------------------------------------------------------------
 
 TEST_CASE("a token that the output type cannot hold is an error that names row, index in its sequence and value")
 {
@@ -266,7 +268,8 @@ TEST_CASE("the index of such a token is that in the whole sequence, and what tru
     using fields = batten::fields<batten::token_ids<std::int8_t>>;
     const batten::collator<batten::pad_right, batten::fixed_length, batten::truncate_left, fields> collate{
         {.pad_id = 0, .length = {2}}};
-    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 500}}) == error_is(error_code::token_not_representable, 0, 4, 500, "token_ids"));
+    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 500}}) ==
+          error_is(error_code::token_not_representable, 0, 4, 500, "token_ids"));
     CHECK(line_of(collate(ragged{{500, 500, 500, 4, 5}}).token_ids()) == line{4, 5});
 }
 
@@ -307,13 +310,14 @@ TEST_CASE("a position, a length or a segment number that its type cannot hold is
     CHECK(call_error(lengths, rows) == error_is(error_code::value_not_representable, 1, 129, 0, "lengths"));
     const collator<batten::targets<std::int8_t>> targets{{}};
     CHECK(call_error(targets, rows) == error_is(error_code::value_not_representable, 1, 128, 0, "targets"));
-    const batten::collator<batten::pad_right, batten::fixed_length, batten::truncate_right, batten::fields<batten::dropped_tokens<std::int8_t>>>
+    const batten::collator<batten::pad_right, batten::fixed_length, batten::truncate_right,
+                           batten::fields<batten::dropped_tokens<std::int8_t>>>
         dropped{{.pad_id = 0, .length = {1}}};
     CHECK(line_of(dropped(ragged{std::vector<int>(128, 1)}).dropped_tokens()) == line{127});
     CHECK(call_error(dropped, rows) == error_is(error_code::value_not_representable, 1, 128, 0, "dropped_tokens"));
 }
 
-// ---- rule 6: targets ------------------------------------------------------------------------------------------------------------------------------
+// ---- rule 6: targets --------------------------------------------------------------------------------------------------
 
 template <class Side>
 using trainer = batten::collator<Side, batten::dynamic_length, batten::reject, batten::training_fields>;
@@ -410,7 +414,7 @@ TEST_CASE("rule 6: the count of real targets is the same on every side, and in e
     }
 }
 
-// ---- the alignments in constant evaluation ------------------------------------------------------------------------------------------------------------
+// ---- the alignments in constant evaluation ----------------------------------------------------------------------------
 
 constexpr bool labels_are(batten::target_alignment targets, std::initializer_list<long long> expected)
 {
@@ -429,7 +433,7 @@ static_assert(labels_are(batten::model_shifts, {-100, -100, -100, 3, 4}));
 static_assert(labels_are(batten::next_token, {-100, -100, 3, 4, -100}));
 static_assert(labels_are(batten::next_token_drop_last, {-100, -100, -100, 3, 4}));
 
-// ---- fields of the user's own ---------------------------------------------------------------------------------------------------------------------------
+// ---- fields of the user's own -----------------------------------------------------------------------------------------
 
 // A cell field: how many columns are left to the end of the row, on tokens; minus one on pads.
 struct columns_left {
@@ -441,7 +445,10 @@ struct columns_left {
         for (std::size_t j = 0; j < out.size(); ++j)
             out[j] = static_cast<value_type>(segment.width - segment.first_column - j - 1);
     }
-    constexpr void pad(const batten::pad_run& /*pads*/, std::span<value_type> out) const { batten::cells::fill(out, value_type{-1}); }
+    constexpr void pad(const batten::pad_run& /*pads*/, std::span<value_type> out) const
+    {
+        batten::cells::fill(out, value_type{-1});
+    }
 };
 
 // A cell field with an option, checks of its own, and a number of its own where the pads begin.
@@ -495,7 +502,8 @@ static_assert(batten::cell_field<columns_left> && batten::cell_field<scaled_ids>
 constexpr bool user_fields_work_in_constant_evaluation()
 {
     using fields = batten::fields<batten::token_ids<>, columns_left, running_lengths>;
-    const batten::collator<batten::pad_left, batten::fixed_length, batten::reject, fields> collate{{.pad_id = 0, .length = {3}}};
+    const batten::collator<batten::pad_left, batten::fixed_length, batten::reject, fields> collate{
+        {.pad_id = 0, .length = {3}}};
     const std::array<std::array<int, 2>, 2> rows{{{5, 6}, {7, 8}}};
     const auto batch = collate(rows);
     return holds(batch.get<columns_left>(), {-1, 1, 0, -1, 1, 0}) && holds(batch.get<running_lengths>(), {0, 2, 4});

@@ -15,7 +15,7 @@ using tests::sample;
 constexpr long long pad_id = 3;
 constexpr long long ignore_index = -7;
 
-// ---- the table -------------------------------------------------------------------------------------------------------------------
+// ---- the table --------------------------------------------------------------------------------------------------------
 
 struct edge {
     const char* name;
@@ -103,7 +103,8 @@ template <class Side, class Overflow, class Token, class Length>
 void meets_the_table(const Length& length)
 {
     for (const edge& at : table())
-        for (const auto alignment : {batten::same_position, batten::model_shifts, batten::next_token, batten::next_token_drop_last})
+        for (const auto alignment :
+             {batten::same_position, batten::model_shifts, batten::next_token, batten::next_token_drop_last})
             check_edge<Side, Length, Overflow, Token>(at, length, alignment);
 }
 
@@ -124,7 +125,7 @@ Case made_of(std::size_t n)
     return made;
 }
 
-// ---- every policy meets it ----------------------------------------------------------------------------------------------------------
+// ---- every policy meets it --------------------------------------------------------------------------------------------
 
 TEST_CASE("every length strategy meets the table of edges")
 {
@@ -138,7 +139,8 @@ TEST_CASE("every length strategy meets the table of edges")
     meets_the_table<side, overflow, int>(made_of<tests::round_up_case<4, tests::fixed_case>>(6));
     meets_the_table<side, overflow, int>(made_of<tests::round_up_case<4, tests::dynamic_case>>(6));
     meets_the_table<side, overflow, int>(made_of<tests::round_up_case<3, tests::bucketed_case>>(6));
-    meets_the_table<side, overflow, int>(made_of<tests::round_up_case<64, tests::round_up_case<3, tests::dynamic_max_case>>>(6));
+    meets_the_table<side, overflow, int>(
+        made_of<tests::round_up_case<64, tests::round_up_case<3, tests::dynamic_max_case>>>(6));
 }
 
 TEST_CASE("every side meets the table of edges")
@@ -171,7 +173,8 @@ TEST_CASE("rule 2: an empty sequence is a row of pads, and nothing is read outsi
     // Empty spans that point nowhere, and behind the last token.
     const std::vector<std::uint16_t> tokens{5, 6};
     const std::vector<std::span<const std::uint16_t>> rows{{}, std::span(tokens).subspan(2), std::span(tokens), {}};
-    const batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, batten::training_fields> collate{{.pad_id = 0}};
+    const batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, batten::training_fields> collate{
+        {.pad_id = 0}};
     const auto batch = collate(rows);
     CHECK(line_of(batch.token_ids()) == line{0, 0, 0, 0, 5, 6, 0, 0});
     CHECK(line_of(batch.attention_mask()) == line{0, 0, 0, 0, 1, 1, 0, 0});
@@ -179,13 +182,14 @@ TEST_CASE("rule 2: an empty sequence is a row of pads, and nothing is read outsi
     CHECK(batch.summary().rows_without_targets == 3);
 }
 
-// ---- wide rows: past the widest vector, at every offset ------------------------------------------------------------------------------
+// ---- wide rows: past the widest vector, at every offset ---------------------------------------------------------------
 
 TEST_CASE("rows of every length around the widths of vectors, at every side, are those of the model")
 {
     using fields = tests::modelled_fields;
     constexpr std::size_t width = 140;
-    for (const std::size_t length : {0U, 1U, 7U, 8U, 15U, 16U, 17U, 31U, 32U, 33U, 63U, 64U, 65U, 127U, 128U, 129U, 139U, 140U}) {
+    for (const std::size_t length :
+         {0U, 1U, 7U, 8U, 15U, 16U, 17U, 31U, 32U, 33U, 63U, 64U, 65U, 127U, 128U, 129U, 139U, 140U}) {
         sample one{line(length), 0, {}};
         std::vector<std::uint16_t> ids(length);
         for (std::size_t i = 0; i < length; ++i)

@@ -19,7 +19,7 @@ using tests::line_of;
 using tests::no_row;
 using tests::ragged;
 
-// ---- columns and tokens -------------------------------------------------------------------------------------------------------------
+// ---- columns and tokens -----------------------------------------------------------------------------------------------
 
 static_assert(batten::detail::columns_of(batten::next_token_drop_last, 1025) == 1024 &&
               batten::detail::columns_of(batten::next_token_drop_last, 1) == 0 &&
@@ -37,9 +37,10 @@ static_assert(sizeof(stateless) == sizeof(with_side));
 static_assert(std::is_empty_v<batten::padded<batten::pad_right, batten::dynamic_length>>);
 static_assert(!batten::padded<batten::pad_right, batten::dynamic_length>::shares_rows);
 
-// ---- all sequences in one row ----------------------------------------------------------------------------------------------------------
+// ---- all sequences in one row -----------------------------------------------------------------------------------------
 
-// One row, one sequence behind the other with `Gap` columns between them; too long as a whole is an error of its length strategy.
+// One row, one sequence behind the other with `Gap` columns between them; too long as a whole is an error of its length
+// strategy.
 template <class Length, std::size_t Gap = 0, class Side = batten::absent<0>>
 struct one_row {
     using side_type = Side;
@@ -70,7 +71,8 @@ struct one_row {
     {
         std::size_t column = 0;
         for (std::size_t i = 0; i < in.sequence_count(); ++i) {
-            batten::segment s{.sequence = i, .kept = in.length(i), .length = in.length(i), .first_column = column, .index_in_row = i};
+            batten::segment s{
+                .sequence = i, .kept = in.length(i), .length = in.length(i), .first_column = column, .index_in_row = i};
             if (options.targets == batten::next_token_drop_last && s.kept != 0)
                 s.length = s.kept - 1;
             column += s.length + Gap;
@@ -230,7 +232,9 @@ TEST_CASE("memory of the caller's, with a pitch, serves a shared row too")
     tests::guarded<std::int64_t> lengths(3);
     const auto totals = collate.into(three, [&] {
         return std::apply(
-            [&](auto... named) { return batten::outputs{named..., batten::set<batten::lengths>(lengths.cells())}; },
+            [&](auto... named) {
+                return batten::outputs{named..., batten::set<batten::lengths>(lengths.cells())};
+            },
             memory.outputs().spans);
     }());
     CHECK(totals.real_tokens == 5);
@@ -239,7 +243,7 @@ TEST_CASE("memory of the caller's, with a pitch, serves a shared row too")
     CHECK(line_of(lengths.cells()) == line{3, 0, 2});
 }
 
-// ---- layouts that lie ------------------------------------------------------------------------------------------------------------------------
+// ---- layouts that lie -------------------------------------------------------------------------------------------------
 
 enum class lie {
     none,

@@ -115,28 +115,35 @@ static_assert(std::is_empty_v<batten::static_length<4>>);
 
 // A multiple of zero, and a static length of zero, are no types.
 template <std::size_t N>
-concept can_round_up_to = requires { typename batten::round_up_to<N>; };
+concept can_round_up_to = requires
+{
+    typename batten::round_up_to<N>;
+};
 template <std::size_t N>
-concept can_be_static = requires { typename batten::static_length<N>; };
+concept can_be_static = requires
+{
+    typename batten::static_length<N>;
+};
 static_assert(can_round_up_to<1> && !can_round_up_to<0> && can_be_static<1> && !can_be_static<0>);
 
-// ---- widths and limits of the strategies alone ----------------------------------------------------------------------------------
+// ---- widths and limits of the strategies alone ------------------------------------------------------------------------
 
 template <class Strategy>
 constexpr std::size_t width_of(const Strategy& strategy, std::initializer_list<std::size_t> lengths)
 {
     return batten::length_traits<Strategy>::width(strategy, std::span<const std::size_t>(lengths.begin(), lengths.size()));
 }
+using batten::no_limit;
 using batten::detail::limit_of;
 using batten::detail::max_width_of;
-using batten::no_limit;
 
 static_assert(width_of(batten::fixed_length(512), {3, 7}) == 512 && width_of(batten::fixed_length(512), {}) == 512);
 static_assert(limit_of(batten::fixed_length(512)) == 512);
 static_assert(width_of(batten::static_length<5>{}, {3}) == 5 && limit_of(batten::static_length<5>{}) == 5);
 static_assert(width_of(batten::dynamic_length{}, {3, 7, 2}) == 7 && width_of(batten::dynamic_length{}, {}) == 0);
 static_assert(limit_of(batten::dynamic_length{}) == no_limit && limit_of(batten::dynamic_length{9}) == 9);
-static_assert(width_of(batten::bucketed_length{4, 8, 16}, {4}) == 4 && width_of(batten::bucketed_length{4, 8, 16}, {5, 1}) == 8 &&
+static_assert(width_of(batten::bucketed_length{4, 8, 16}, {4}) == 4 &&
+              width_of(batten::bucketed_length{4, 8, 16}, {5, 1}) == 8 &&
               width_of(batten::bucketed_length{4, 8, 16}, {16}) == 16 && width_of(batten::bucketed_length{4, 8, 16}, {}) == 4);
 static_assert(limit_of(batten::bucketed_length{4, 8, 16}) == 16);
 static_assert(width_of(batten::round_up_to<8>{}, {9}) == 16 && width_of(batten::round_up_to<8>{}, {8}) == 8 &&
@@ -146,7 +153,8 @@ static_assert(limit_of(batten::round_up_to<8, batten::fixed_length>{500}) == 500
 static_assert(width_of(batten::round_up_to<10, batten::round_up_to<8>>{}, {9}) == 20);
 static_assert(max_width_of(batten::round_up_to<10, batten::round_up_to<8>>{{{}, 100}, 200}) == 100);
 static_assert(max_width_of(batten::round_up_to<8>{}) == no_limit && max_width_of(power_of_two{}) == no_limit);
-static_assert(width_of(batten::round_up_to<8, power_of_two>{}, {3}) == 8 && limit_of(batten::round_up_to<8, power_of_two>{}) == no_limit);
+static_assert(width_of(batten::round_up_to<8, power_of_two>{}, {3}) == 8 &&
+              limit_of(batten::round_up_to<8, power_of_two>{}) == no_limit);
 static_assert(limit_of(batten::round_up_to<8, foreign::capacity>{{9}}) == 9);
 
 TEST_CASE("a ladder takes edges of any integer type and any range")
@@ -157,7 +165,7 @@ TEST_CASE("a ladder takes edges of any integer type and any range")
     CHECK(line_of(batten::bucketed_length{3U, 6U}.edges()) == line{3, 6});
 }
 
-// ---- in a collator -----------------------------------------------------------------------------------------------------------------
+// ---- in a collator ----------------------------------------------------------------------------------------------------
 
 template <class Length>
 constexpr std::size_t width_in_a_collator(Length length)
@@ -203,7 +211,8 @@ TEST_CASE("the limit is compared before rounding: fixed 5 rounded up to 8 is 8 w
 
 TEST_CASE("widths see the lengths after truncation")
 {
-    const collator<batten::round_up_to<2, batten::dynamic_length>, batten::truncate_right> collate{{.pad_id = 0, .length = {{3}}}};
+    const collator<batten::round_up_to<2, batten::dynamic_length>, batten::truncate_right> collate{
+        {.pad_id = 0, .length = {{3}}}};
     CHECK(collate.shape(ragged{{1, 2, 3, 4, 5, 6, 7}}).width == 4);
 }
 
@@ -217,7 +226,7 @@ TEST_CASE("rule 6: widths count columns: 5 tokens take 4 where the last is a tar
     CHECK(train.shape(rows).width == 1024);
 }
 
-// ---- rule 2: nothing, and rows of nothing ------------------------------------------------------------------------------------------
+// ---- rule 2: nothing, and rows of nothing -----------------------------------------------------------------------------
 
 template <class Length>
 void check_width_of_nothing(Length length, std::size_t width)
@@ -252,7 +261,7 @@ TEST_CASE("rule 2: a batch of nothing, or of empty rows, is as wide as the strat
     check_width_of_nothing(foreign::capacity{3}, 3);
 }
 
-// ---- strategies as users write them ------------------------------------------------------------------------------------------------
+// ---- strategies as users write them -----------------------------------------------------------------------------------
 
 TEST_CASE("a strategy of the user's own is found by its shape: a width alone is enough")
 {
@@ -309,7 +318,7 @@ TEST_CASE("a strategy whose width is beyond all memory is an error before anythi
     CHECK(call_error(collate, ragged{{1, 2}}).code == error_code::size_overflow);
 }
 
-// ---- options that make no sense -----------------------------------------------------------------------------------------------------
+// ---- options that make no sense ---------------------------------------------------------------------------------------
 
 TEST_CASE("a length below 1 is an error of the collator, whatever the strategy")
 {

@@ -79,8 +79,8 @@ constexpr bool keeps(std::initializer_list<long long> ids, Overflow overflow = {
     const std::array<std::array<int, 6>, 1> rows{{{1, 2, 3, 4, 5, 6}}};
     const collator<Overflow> collate{{.pad_id = 0, .length = {4}, .overflow = overflow}};
     const auto batch = collate(rows);
-    return holds(batch.token_ids(), ids) && holds(batch.position_ids(), {0, 1, 2, 3}) &&
-           batch.dropped_tokens()[0] == 2 && batch.summary().dropped_tokens == 2 && batch.lengths()[0] == 4;
+    return holds(batch.token_ids(), ids) && holds(batch.position_ids(), {0, 1, 2, 3}) && batch.dropped_tokens()[0] == 2 &&
+           batch.summary().dropped_tokens == 2 && batch.lengths()[0] == 4;
 }
 static_assert(keeps<batten::truncate_right>({1, 2, 3, 4}));
 static_assert(keeps<batten::truncate_left>({3, 4, 5, 6}));
@@ -116,8 +116,8 @@ TEST_CASE("rule 1: truncation is opted into, and the batch reports for each row 
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{1, 2, 3}, {1, 2, 3}, {0, 0, 0}, {1, 2, 3}});
     CHECK(line_of(batch.dropped_tokens()) == line{2, 0, 0, 1});
     CHECK(line_of(batch.lengths()) == line{3, 3, 0, 3});
-    CHECK(batch.summary() == batten::summary{.real_tokens = 9, .padded_cells = 3, .dropped_tokens = 3, .targets = 6,
-                                             .rows_without_targets = 1});
+    CHECK(batch.summary() ==
+          batten::summary{.real_tokens = 9, .padded_cells = 3, .dropped_tokens = 3, .targets = 6, .rows_without_targets = 1});
 }
 
 TEST_CASE("rule 1: exactly the limit fits, one more does not")
@@ -235,7 +235,7 @@ TEST_CASE("a policy may keep less than the limit, or nothing")
     CHECK(line_of(nothing(rows).dropped_tokens()) == line{4, 0});
 }
 
-// ---- policies whose slice does not fit -------------------------------------------------------------------------------------------
+// ---- policies whose slice does not fit --------------------------------------------------------------------------------
 
 struct past_the_end {
     static constexpr slice keep(std::size_t length, std::size_t limit) { return {length - limit + 1, limit}; }

@@ -18,17 +18,18 @@ using tests::line_of;
 using tests::ragged;
 namespace presets = batten::presets;
 
-static_assert(std::is_same_v<presets::training<>, batten::collator<batten::pad_right, batten::dynamic_length, batten::reject,
-                                                                   batten::training_fields>>);
-static_assert(std::is_same_v<presets::generation<>, batten::collator<batten::pad_left, batten::dynamic_length, batten::reject,
-                                                                     batten::inference_fields>>);
-static_assert(std::is_same_v<presets::encoder<>, batten::collator<batten::pad_right, batten::dynamic_length, batten::truncate_right,
-                                                                  batten::encoder_fields>>);
+static_assert(
+    std::is_same_v<presets::training<>,
+                   batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::training_fields>>);
+static_assert(
+    std::is_same_v<presets::generation<>,
+                   batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, batten::inference_fields>>);
+static_assert(std::is_same_v<presets::encoder<>, batten::collator<batten::pad_right, batten::dynamic_length,
+                                                                  batten::truncate_right, batten::encoder_fields>>);
 static_assert(std::is_same_v<presets::static_shapes<>, batten::collator<batten::pad_right, batten::fixed_length,
                                                                         batten::truncate_right, batten::inference_fields>>);
-static_assert(std::is_same_v<presets::bucketed_training<>,
-                             batten::bucketed_collator<batten::pad_right, batten::bucketed_length, batten::reject,
-                                                       batten::training_fields>>);
+static_assert(std::is_same_v<presets::bucketed_training<>, batten::bucketed_collator<batten::pad_right, batten::bucketed_length,
+                                                                                     batten::reject, batten::training_fields>>);
 
 TEST_CASE("the training preset pads after the tokens and writes labels")
 {

@@ -45,13 +45,14 @@ bool is_expected(const Result& result, const Batch& batch, const tests::expected
     return result.has_value() && *result == expected.totals() && tests::is_batch(batch, expected);
 }
 
-// ---- every side x every length strategy x every overflow policy, alignments and prompts at random ----------------------------
+// ---- every side x every length strategy x every overflow policy, alignments and prompts at random ---------------------
 
 template <class Side, class Length, class Overflow>
 void policies_agree_with_the_model(std::uint64_t seed)
 {
     random any(seed);
-    using collator = batten::collator<typename Side::type, typename Length::type, typename Overflow::type, tests::modelled_fields>;
+    using collator =
+        batten::collator<typename Side::type, typename Length::type, typename Overflow::type, tests::modelled_fields>;
     typename collator::batch_type batch;  // reused by all, so that what a larger batch left behind would be seen
     constexpr int rounds = 48;
     int good = 0;
@@ -59,7 +60,8 @@ void policies_agree_with_the_model(std::uint64_t seed)
     for (int round = 0; round < rounds; ++round) {
         const Length length(any);
         const target_alignment alignment = alignments[below(any, 4)];
-        std::vector<sample> samples = random_samples(any, length.limit(), !std::is_same_v<Overflow, tests::reject_case> || round % 4 == 0);
+        std::vector<sample> samples =
+            random_samples(any, length.limit(), !std::is_same_v<Overflow, tests::reject_case> || round % 4 == 0);
         tests::ragged ids;
         std::vector<std::size_t> prompts;
         for (sample& s : samples) {
@@ -67,7 +69,8 @@ void policies_agree_with_the_model(std::uint64_t seed)
             prompts.push_back(s.prompt);
             s.loss.clear();
         }
-        const collator collate{{.pad_id = pad_id, .ignore_index = ignore_index, .targets = alignment, .side = {}, .length = length.make()}};
+        const collator collate{
+            {.pad_id = pad_id, .ignore_index = ignore_index, .targets = alignment, .side = {}, .length = length.make()}};
         const auto expected = tests::model_batch<Side, Overflow>(samples, length, alignment, pad_id, ignore_index);
         const auto result = collate.try_collate(batten::inputs{ids, prompts}, batch);
         (is_expected(result, batch, expected) ? good : bad) += 1;

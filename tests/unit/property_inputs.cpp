@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random batches against the model, for every kind of input and everything that may travel beside it, into memory of the caller's.
+// Random batches against the model, for every kind of input and everything that may travel beside it, into memory of the
+// caller's.
 
 #include "reference.hpp"
 
@@ -48,7 +49,8 @@ struct data_set {
             wide_offsets.push_back(static_cast<std::int64_t>(flat.size()));
             prompts.push_back(static_cast<int>(s.prompt));
             loss.emplace_back(s.loss.begin(), s.loss.end());
-            users.push_back({{s.ids.begin(), s.ids.end()}, static_cast<std::uint32_t>(s.prompt), {s.loss.begin(), s.loss.end()}});
+            users.push_back(
+                {{s.ids.begin(), s.ids.end()}, static_cast<std::uint32_t>(s.prompt), {s.loss.begin(), s.loss.end()}});
         }
         for (std::size_t i = 0; i < samples.size(); ++i)
             spans.push_back(std::span(flat).subspan(static_cast<std::size_t>(wide_offsets[i]), samples[i].ids.size()));
@@ -112,7 +114,8 @@ private:
     }
 
     template <class Sequences, class Prompts, class Loss>
-    void bundles(const Length& length, const std::vector<sample>& samples, const Sequences& ids, const Prompts& prompts, const Loss& loss)
+    void bundles(const Length& length, const std::vector<sample>& samples, const Sequences& ids, const Prompts& prompts,
+                 const Loss& loss)
     {
         check(length, with(samples, beside::nothing), ids);
         check(length, with(samples, beside::prompts), batten::inputs{ids, prompts});
@@ -173,8 +176,8 @@ private:
             const auto cells = given.matrix(owned.rows(), owned.width(), pitch);
             for (std::size_t r = 0; same && r < owned.rows(); ++r)
                 same = equal(cells.row(r), owned.template get<Field>(r));
-            same = same && (owned.rows() == 0 ||
-                            given.only_rows(owned.rows(), owned.width(), pitch == 0 ? owned.width() : pitch));
+            same =
+                same && (owned.rows() == 0 || given.only_rows(owned.rows(), owned.width(), pitch == 0 ? owned.width() : pitch));
         };
         [&]<class... Field>(const batten::fields<Field...>*) {
             (field_is_same(static_cast<const Field*>(nullptr)), ...);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a batch must be, in the plainest words and from the rules alone: one row of one sequence, cell by cell. It shares no code
-// with the library but the name of the alignment.
+// What a batch must be, in the plainest words and from the rules alone: one row of one sequence, cell by cell. It shares no
+// code with the library but the name of the alignment.
 #ifndef BATTEN_TESTS_REFERENCE_HPP_INCLUDED
 #define BATTEN_TESTS_REFERENCE_HPP_INCLUDED
 
@@ -47,7 +47,8 @@ inline std::size_t tokens_of(batten::target_alignment alignment, std::size_t col
 inline expected_row model(const sample& s, kept_slice kept, std::size_t first, std::size_t width,
                           batten::target_alignment alignment, long long pad_id, long long ignore_index)
 {
-    expected_row row{line(width, pad_id), line(width, 0), line(width, 0), line(width, 0), line(width, ignore_index), line(width, 0)};
+    expected_row row{line(width, pad_id),       line(width, 0), line(width, 0), line(width, 0),
+                     line(width, ignore_index), line(width, 0)};
     row.length = columns_of(alignment, kept.end - kept.begin);
     row.dropped = s.ids.size() - (kept.end - kept.begin);
     for (std::size_t j = 0; j < row.length; ++j) {
@@ -69,11 +70,14 @@ inline expected_row model(const sample& s, kept_slice kept, std::size_t first, s
     return row;
 }
 
-// ---- policies beside their models, each with random options --------------------------------------------------------------------
+// ---- policies beside their models, each with random options -----------------------------------------------------------
 
 using random = std::mt19937_64;
 
-inline std::size_t below(random& any, std::size_t n) { return n == 0 ? 0 : static_cast<std::size_t>(any() % n); }
+inline std::size_t below(random& any, std::size_t n)
+{
+    return n == 0 ? 0 : static_cast<std::size_t>(any() % n);
+}
 
 struct right_case {
     using type = batten::pad_right;
@@ -122,7 +126,10 @@ struct middle_case {
 };
 
 // A length from 1 on: mostly short, sometimes past the widest vector.
-inline std::size_t some_length(random& any) { return 1 + below(any, below(any, 4) == 0 ? 150 : 14); }
+inline std::size_t some_length(random& any)
+{
+    return 1 + below(any, below(any, 4) == 0 ? 150 : 14);
+}
 
 struct fixed_case {
     using type = batten::fixed_length;
@@ -217,7 +224,7 @@ void lift_max_width(Length& length)
     }
 }
 
-// ---- a whole batch ---------------------------------------------------------------------------------------------------------------
+// ---- a whole batch ----------------------------------------------------------------------------------------------------
 
 struct expected_batch {
     std::vector<expected_row> rows;
@@ -267,8 +274,9 @@ expected_batch model_batch(const std::vector<sample>& samples, const Length& len
 }
 
 // The fields that the model knows, each with an element type of its own.
-using modelled_fields = batten::fields<batten::token_ids<std::int32_t>, batten::attention_mask<std::uint8_t>, batten::position_ids<>,
-                                       batten::loss_mask<float>, batten::labels<>, batten::segment_ids<std::int16_t>>;
+using modelled_fields =
+    batten::fields<batten::token_ids<std::int32_t>, batten::attention_mask<std::uint8_t>, batten::position_ids<>,
+                   batten::loss_mask<float>, batten::labels<>, batten::segment_ids<std::int16_t>>;
 
 // Whether a run of numbers is the expected one, without a copy of it.
 template <class Run>

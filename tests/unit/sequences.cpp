@@ -23,7 +23,7 @@ using tests::ragged;
 using collator = batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::training_fields>;
 const collator collate{{.pad_id = 0}};
 
-// ---- concepts ------------------------------------------------------------------------------------------------------------------
+// ---- concepts ---------------------------------------------------------------------------------------------------------
 
 struct sample {
     std::vector<int> ids;
@@ -45,16 +45,20 @@ static_assert(batten::collatable<ragged> && !batten::collatable<std::vector<int>
 
 // Memory that would be gone before it is read is refused by type.
 template <class Samples>
-concept can_project = requires(Samples&& samples) { batten::each(std::forward<Samples>(samples), &sample::ids); };
+concept can_project = requires(Samples&& samples)
+{
+    batten::each(std::forward<Samples>(samples), &sample::ids);
+};
 static_assert(can_project<const std::vector<sample>&> && !can_project<std::vector<sample>>);
 template <class Source, class Rows>
-concept can_select = requires(Source&& source, Rows&& rows) {
+concept can_select = requires(Source&& source, Rows&& rows)
+{
     batten::select(std::forward<Source>(source), std::forward<Rows>(rows));
 };
 static_assert(can_select<const ragged&, const std::vector<int>&> && !can_select<ragged, const std::vector<int>&> &&
               !can_select<const ragged&, std::vector<int>> && can_select<const ragged&, std::span<const int>>);
 
-// ---- nested ranges ---------------------------------------------------------------------------------------------------------------
+// ---- nested ranges ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("vectors of vectors just work")
 {
@@ -96,7 +100,7 @@ TEST_CASE("tokens are integers of any type that the output holds")
     check_tokens_of_type<std::uint64_t>({0U, static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())});
 }
 
-// ---- ragged_view -------------------------------------------------------------------------------------------------------------------
+// ---- ragged_view ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a ragged_view reads flat tokens by their offsets, of 32 or 64 bits")
 {
@@ -137,7 +141,8 @@ TEST_CASE("offsets that are negative, decrease, or end past the tokens are error
     CHECK(call_error(collate, batten::ragged_view{tokens, into_negative}) == error_is(error_code::offsets_decrease, 1, 3, -2));
     const std::vector<std::int64_t> past{0, 2, 5};
     CHECK(call_error(collate, batten::ragged_view{tokens, past}) == error_is(error_code::offset_past_end, 1, 5, 4));
-    const std::vector<std::int64_t> beyond{std::numeric_limits<std::int64_t>::max() - 1, std::numeric_limits<std::int64_t>::max()};
+    const std::vector<std::int64_t> beyond{std::numeric_limits<std::int64_t>::max() - 1,
+                                           std::numeric_limits<std::int64_t>::max()};
     CHECK(call_error(collate, batten::ragged_view{tokens, beyond}).code == error_code::offset_past_end);
     const std::vector<std::uint64_t> unsigned_beyond{0, std::numeric_limits<std::uint64_t>::max()};
     CHECK(call_error(collate, batten::ragged_view{tokens, unsigned_beyond}) ==
@@ -155,7 +160,7 @@ TEST_CASE("only the rows that are read are checked")
     CHECK(call_error(collate, batten::select(view, bad)) == error_is(error_code::offset_negative, 1, -7));
 }
 
-// ---- each -----------------------------------------------------------------------------------------------------------------------------
+// ---- each -------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("the user's own samples are seen through projections, by member or by function")
 {
@@ -170,8 +175,7 @@ TEST_CASE("the user's own samples are seen through projections, by member or by 
     const auto weights = batten::each(samples, &sample::weights);
     using fields = batten::fields<batten::token_ids<>, batten::loss_mask<>, batten::column<"weights", float>>;
     const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, fields> weighted{{.pad_id = 0}};
-    const auto batch = weighted(
-        batten::inputs{ids, prompts, batten::none, batten::columns{batten::named<"weights">(weights)}});
+    const auto batch = weighted(batten::inputs{ids, prompts, batten::none, batten::columns{batten::named<"weights">(weights)}});
     CHECK(line_of(batch.loss_mask()) == line{0, 1, 1, 1, 0, 0});
     CHECK(batch.get<"weights">(0)[2] == 2.0F);
     CHECK(batch.get<"weights">(1)[0] == 4.0F);
@@ -186,7 +190,7 @@ TEST_CASE("a projection may be through a pointer to the sample")
     CHECK(line_of(collate(ids).token_ids()) == line{3, 0, 1, 2, 3, 0});
 }
 
-// ---- the bundle -------------------------------------------------------------------------------------------------------------------------
+// ---- the bundle -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("prompt lengths, a loss column and columns travel beside the sequences")
 {
@@ -228,8 +232,10 @@ TEST_CASE("a part with fewer or more entries than there are sequences is an erro
     const std::vector<int> many{1, 1, 1};
     const ragged one_run{{1, 1}};
     const auto columns = batten::columns{batten::named<"types">(one_run)};
-    CHECK(call_error(collate, batten::inputs{ids, few}) == error_is(error_code::count_mismatch, no_row, 1, 2, "prompt_lengths"));
-    CHECK(call_error(collate, batten::inputs{ids, many}) == error_is(error_code::count_mismatch, no_row, 3, 2, "prompt_lengths"));
+    CHECK(call_error(collate, batten::inputs{ids, few}) ==
+          error_is(error_code::count_mismatch, no_row, 1, 2, "prompt_lengths"));
+    CHECK(call_error(collate, batten::inputs{ids, many}) ==
+          error_is(error_code::count_mismatch, no_row, 3, 2, "prompt_lengths"));
     CHECK(call_error(collate, batten::inputs{ids, batten::none, one_run}) ==
           error_is(error_code::count_mismatch, no_row, 1, 2, "loss"));
     CHECK(call_error(collate, batten::inputs{ids, batten::none, batten::none, columns}) ==
@@ -243,8 +249,7 @@ TEST_CASE("a prompt length that is negative or beyond its row is an error that n
     const std::vector<int> exact{2, 1};
     CHECK(collate(batten::inputs{ids, exact}).summary().targets == 0);
     const std::vector<int> past{2, 2};
-    CHECK(call_error(collate, batten::inputs{ids, past}) ==
-          error_is(error_code::prompt_past_end, 1, 2, 1, "prompt_lengths"));
+    CHECK(call_error(collate, batten::inputs{ids, past}) == error_is(error_code::prompt_past_end, 1, 2, 1, "prompt_lengths"));
     CHECK(collate.try_shape(batten::inputs{ids, past}).error().message() ==
           "batten::collate: row 1 has a prompt length of 2, but 1 tokens");
     const std::vector<long long> negative{-1, 1};
@@ -292,7 +297,7 @@ TEST_CASE("a column may be a ragged_view, whose own offsets are checked")
     CHECK(call_error(collate, batten::inputs{ids, batten::none, wrong}) == error_is(error_code::offset_past_end, 1, 4, 3));
 }
 
-// ---- select ------------------------------------------------------------------------------------------------------------------------------
+// ---- select -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("select sees the rows in the order of its list, one twice if it says so")
 {
@@ -350,7 +355,7 @@ TEST_CASE("an error behind a selection names the row of the batch, not that of t
     CHECK(reason == error_is(error_code::prompt_past_end, 2, 9, 2, "prompt_lengths"));
 }
 
-// ---- in constant evaluation -----------------------------------------------------------------------------------------------------------------
+// ---- in constant evaluation -------------------------------------------------------------------------------------------
 
 struct constant_sample {
     std::array<int, 2> ids;

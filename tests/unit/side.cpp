@@ -61,7 +61,8 @@ static_assert(batten::padding_side<batten::pad_right> && batten::padding_side<ba
 static_assert(batten::padding_side<pad_both> && batten::padding_side<pad_after> && batten::padding_side<foreign::direction>);
 static_assert(!batten::padding_side<not_a_side> && !batten::padding_side<offset_of_text> && !batten::padding_side<int>);
 static_assert(std::is_empty_v<batten::pad_right> && std::is_empty_v<batten::pad_left>);
-static_assert(batten::pad_right::offset(2, 5) == 0 && batten::pad_left::offset(2, 5) == 3 && batten::pad_left::offset(5, 5) == 0);
+static_assert(batten::pad_right::offset(2, 5) == 0 && batten::pad_left::offset(2, 5) == 3 &&
+              batten::pad_left::offset(5, 5) == 0);
 
 template <class Side>
 using collator = batten::collator<Side, batten::fixed_length, batten::reject, batten::training_fields>;
@@ -131,8 +132,7 @@ TEST_CASE("a side of the user's own is found by its shape, and may hold a value"
     const collator<pad_after> collate{{.pad_id = 0, .side = {1}, .length = {4}}};
     const auto batch = collate(ragged{{5, 6}, {1, 2, 3, 4}, {}});
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{0, 5, 6, 0}, {1, 2, 3, 4}, {0, 0, 0, 0}});
-    CHECK(grid_of(batch.view<batten::labels>()) ==
-          grid{{-100, -100, 6, -100}, {1, 2, 3, 4}, {-100, -100, -100, -100}});
+    CHECK(grid_of(batch.view<batten::labels>()) == grid{{-100, -100, 6, -100}, {1, 2, 3, 4}, {-100, -100, -100, -100}});
 }
 
 TEST_CASE("a foreign type becomes a side through side_traits, and one collator type serves both of its values")
@@ -144,7 +144,7 @@ TEST_CASE("a foreign type becomes a side through side_traits, and one collator t
     CHECK(line_of(right(rows).token_ids()) == line{5, 6, 0, 7, 0, 0});
 }
 
-// ---- sides whose offset does not fit ------------------------------------------------------------------------------------------
+// ---- sides whose offset does not fit ----------------------------------------------------------------------------------
 
 struct one_too_far {
     static constexpr std::size_t offset(std::size_t length, std::size_t width) { return width - length + 1; }
@@ -159,8 +159,7 @@ struct negative {
 TEST_CASE("a side whose offset is one column too large is an error before anything is written")
 {
     const collator<one_too_far> collate{{.pad_id = 0, .length = {4}}};
-    CHECK(call_error(collate, ragged{{5, 6, 7}}) ==
-          error_is(error_code::offset_past_width, 0, 2, 1));
+    CHECK(call_error(collate, ragged{{5, 6, 7}}) == error_is(error_code::offset_past_width, 0, 2, 1));
     CHECK(call_error(collate, ragged{{}}) == error_is(error_code::offset_past_width, 0, 5, 4));
     CHECK(collate.try_collate(ragged{}).has_value());  // it is never asked
 }
@@ -184,7 +183,7 @@ TEST_CASE("the error of a side names the first row that it puts wrong")
     CHECK(call_error(collate, ragged{{5, 6, 7}, {1, 2}, {1}, {2}}) == error_is(error_code::offset_past_width, 2, 4, 3));
 }
 
-// ---- pads_count_on needs to know where pads lie ---------------------------------------------------------------------------------
+// ---- pads_count_on needs to know where pads lie -----------------------------------------------------------------------
 
 // Says that its pads come last, and so may be used with positions that count on.
 struct my_right {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the unit tests share: matrices as nested braces, guarded memory, errors that print, and one call that fails in every way.
+// What the unit tests share: matrices as nested braces, guarded memory, errors that print, and one call that fails in every
+// way.
 #ifndef BATTEN_TESTS_SUPPORT_HPP_INCLUDED
 #define BATTEN_TESTS_SUPPORT_HPP_INCLUDED
 
@@ -25,7 +26,7 @@ namespace tests {
 
 using ragged = std::vector<std::vector<int>>;
 
-// ---- matrices ----------------------------------------------------------------------------------------------------------
+// ---- matrices ---------------------------------------------------------------------------------------------------------
 
 using line = std::vector<long long>;
 using grid = std::vector<line>;
@@ -63,7 +64,7 @@ constexpr bool holds(const Run& run, std::initializer_list<long long> expected)
     return true;
 }
 
-// ---- guarded memory ------------------------------------------------------------------------------------------------------
+// ---- guarded memory ---------------------------------------------------------------------------------------------------
 
 // `elements` cells in the middle of poisoned memory, at any element offset: tells what was written and what was not.
 template <class T>
@@ -90,8 +91,8 @@ public:
     {
         bool good = only_inside();
         for (std::size_t r = 0; r < rows; ++r)
-            good = good && is_poison(offset_ + r * pitch + width,
-                                     r + 1 < rows ? offset_ + (r + 1) * pitch : offset_ + elements_);
+            good =
+                good && is_poison(offset_ + r * pitch + width, r + 1 < rows ? offset_ + (r + 1) * pitch : offset_ + elements_);
         return good;
     }
 
@@ -137,16 +138,14 @@ struct guarded_fields<batten::fields<Field...>> {
     {
         return {{guarded<typename Field::value_type>(shape.template elements<Field>(pitch), offset)...}};
     }
-    static guarded_fields of_elements(std::size_t elements)
-    {
-        return {{guarded<typename Field::value_type>(elements)...}};
-    }
+    static guarded_fields of_elements(std::size_t elements) { return {{guarded<typename Field::value_type>(elements)...}}; }
 
     auto outputs(std::size_t pitch = 0)
     {
         return [&]<std::size_t... I>(std::index_sequence<I...>) {
             return batten::outputs{batten::set<Field>(std::get<I>(all).cells(), batten::cell_field<Field> ? pitch : 0)...};
-        }(std::index_sequence_for<Field...>{});
+        }
+        (std::index_sequence_for<Field...>{});
     }
     template <class F>
     auto& get()
@@ -163,7 +162,7 @@ struct guarded_fields<batten::fields<Field...>> {
     }
 };
 
-// ---- errors ----------------------------------------------------------------------------------------------------------------
+// ---- errors -----------------------------------------------------------------------------------------------------------
 
 // An error that compares and prints.
 struct error_is {
@@ -183,8 +182,8 @@ struct error_is {
     friend bool operator==(const error_is&, const error_is&) = default;
     friend std::ostream& operator<<(std::ostream& out, const error_is& e)
     {
-        return out << "{code " << static_cast<int>(e.code) << ", row " << static_cast<long long>(e.row) << ", " << e.first.text()
-                   << ", " << e.second.text() << ", '" << e.field << "'}";
+        return out << "{code " << static_cast<int>(e.code) << ", row " << static_cast<long long>(e.row) << ", "
+                   << e.first.text() << ", " << e.second.text() << ", '" << e.field << "'}";
     }
 };
 
@@ -228,7 +227,8 @@ std::vector<grid> contents(const batten::basic_batch<Fields>& batch)
                             static_cast<long long>(batch.summary().real_tokens)}}};
     [&]<std::size_t... I>(std::index_sequence<I...>) {
         (all.push_back({line_of(batch.template field_span<I>())}), ...);
-    }(std::make_index_sequence<batten::basic_batch<Fields>::fields_type::count>{});
+    }
+    (std::make_index_sequence<batten::basic_batch<Fields>::fields_type::count>{});
     return all;
 }
 template <class Fields>

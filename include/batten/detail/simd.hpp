@@ -256,6 +256,41 @@ bits<T> bits_in(T value) noexcept
     return std::bit_cast<bits<T>>(value);
 }
 
+// Copies `bytes` with stores that go round the caches: whole cache lines of `to` do, what lies before and behind them does not.
+inline void stream(std::byte* to, const std::byte* from, std::size_t bytes) noexcept
+{
+    typedef long long line_part __attribute__((vector_size(16)));
+    const std::size_t head = (64 - reinterpret_cast<std::uintptr_t>(to) % 64) % 64;
+    if (bytes < head + 64) {
+        __builtin_memcpy(to, from, bytes);
+        return;
+    }
+    __builtin_memcpy(to, from, head);
+    std::size_t i = head;
+    for (; i + 64 <= bytes; i += 64)
+        for (std::size_t part = 0; part < 64; part += 16) {
+            line_part v;
+            __builtin_memcpy(&v, from + i + part, sizeof v);
+            asm volatile("movntdq {%1, %0|%0, %1}" : "=m"(*reinterpret_cast<char(*)[16]>(to + i + part)) : "x"(v));
+        }
+    __builtin_memcpy(to + i, from + i, bytes - i);
+}
+
+// Orders streamed stores before what the thread writes next, so that others who see that see them.
+inline void end_of_stream() noexcept
+{
+    asm volatile("sfence" ::: "memory");
+}
+
+#else
+
+inline void stream(std::byte* to, const std::byte* from, std::size_t bytes) noexcept
+{
+    for (std::size_t i = 0; i < bytes; ++i)
+        to[i] = from[i];
+}
+inline void end_of_stream() noexcept {}
+
 #endif
 
 }  // namespace batten::detail::simd
