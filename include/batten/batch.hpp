@@ -552,6 +552,21 @@ public:
     using fields_type = detail::with_reports<Fields>;
 
     constexpr basic_batch() = default;
+    constexpr basic_batch(const basic_batch&) = default;
+    constexpr basic_batch(basic_batch&& other) noexcept
+        : shape_(std::exchange(other.shape_, {})),
+          summary_(std::exchange(other.summary_, {})),
+          buffers_(std::move(other.buffers_))
+    {
+    }
+    constexpr basic_batch& operator=(basic_batch other) noexcept
+    {
+        shape_ = other.shape_;
+        summary_ = other.summary_;
+        buffers_ = std::move(other.buffers_);
+        return *this;
+    }
+    constexpr ~basic_batch() = default;
 
     [[nodiscard]] constexpr std::size_t rows() const noexcept { return shape_.rows; }
     [[nodiscard]] constexpr std::size_t width() const noexcept { return shape_.width; }

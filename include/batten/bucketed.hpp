@@ -240,6 +240,7 @@ public:
         detail::take_grown(batches.order_, order, found.of.rows);
         counted.resize_within(lay_out(counted.cells()));
         std::swap(batches.buckets_, batches.spare_);
+        static_cast<void>(batches.spare_.reserve(ladder_.size()));  // now, so that the next call need not
         detail::bind_batch(batches.storage_, bound);
         route(bundle, bound, batches.order_.cells(), run);
         batches.storage_.set_summary(found.totals);

@@ -138,6 +138,7 @@ enum class error_code : unsigned char {
     slice_outside_sequence,  // row, where the kept slice begins, its tokens
     slice_over_limit,        // row, tokens kept, the limit
     segment_misplaced,        // row, the column (or number) that the layout gave a segment, the first one free
+    segment_columns_wrong,    // row, the columns that the layout gave a segment, those that its tokens take
     bucket_width_unsteady,   // -, width of the bucket alone, width of its rows together
 };
 
@@ -219,6 +220,9 @@ inline std::string error::message() const
         break;
     case error_code::segment_misplaced:
         text = at + ": the layout put a segment at " + a + ", the first place free is " + b;
+        break;
+    case error_code::segment_columns_wrong:
+        text = at + ": the layout gave a segment " + a + " columns, its tokens take " + b;
         break;
     case error_code::bucket_width_unsteady:
         text = "a bucket is " + a + " wide for one row and " + b + " for all of its rows";

@@ -207,8 +207,10 @@ private:
         if (s.sequence >= in_.sequence_count()) [[unlikely]]
             return fail(reason, {error_code::row_index_out_of_range, r, s.sequence, in_.sequence_count(), {}});
         const std::size_t tokens = in_.length(s.sequence);
-        if (s.source_begin > tokens || s.kept > tokens - s.source_begin || s.length > s.kept) [[unlikely]]
+        if (s.source_begin > tokens || s.kept > tokens - s.source_begin) [[unlikely]]
             return fail(reason, {error_code::slice_outside_sequence, r, s.source_begin, s.kept, {}});
+        if (s.length != columns_of(options_.targets, s.kept)) [[unlikely]]
+            return fail(reason, {error_code::segment_columns_wrong, r, s.length, columns_of(options_.targets, s.kept), {}});
         if (s.first_column < end || s.length > size_limit - s.first_column) [[unlikely]]
             return fail(reason, {error_code::segment_misplaced, r, s.first_column, end, {}});
         if (!add(found.totals.real_tokens, s.length, found.totals.real_tokens) ||

@@ -30,6 +30,12 @@ void* allocate_or_throw(std::size_t bytes, std::size_t alignment)
     return memory;
 }
 
+// Out of line: where the optimiser sees free beside new, it takes the two for a mistake.
+[[gnu::noinline]] void release(void* memory) noexcept
+{
+    std::free(memory);
+}
+
 constexpr std::size_t usual = alignof(std::max_align_t);
 
 }  // namespace
@@ -68,51 +74,51 @@ void* operator new[](std::size_t bytes, std::align_val_t alignment, const std::n
 }
 void operator delete(void* memory) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete[](void* memory) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete(void* memory, std::size_t) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete[](void* memory, std::size_t) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete(void* memory, const std::nothrow_t&) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete[](void* memory, const std::nothrow_t&) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete(void* memory, std::align_val_t) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete[](void* memory, std::align_val_t) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept
 {
-    std::free(memory);
+    release(memory);
 }
 
 namespace {

@@ -177,6 +177,9 @@ TEST_CASE("a batch that was moved from can be filled again")
 {
     auto batch = collate(two);
     const auto moved = std::move(batch);
+    CHECK(batch.rows() == 0);
+    CHECK(batch.width() == 0);
+    CHECK(batch.summary() == batten::summary{});
     collate(ragged{{1}}, batch);
     CHECK(line_of(batch.token_ids()) == line{1});
     CHECK(line_of(moved.token_ids()) == line{5, 6, 7, 8, 0, 0});

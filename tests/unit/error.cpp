@@ -68,6 +68,11 @@ constexpr std::array all_codes{error_code::row_over_limit,
                                error_code::slice_outside_sequence,
                                error_code::slice_over_limit,
                                error_code::segment_misplaced,
+                               error_code::segment_columns_wrong,
+                               error_code::length_negative,
+                               error_code::argument_not_positive,
+                               error_code::nothing_to_plan,
+                               error_code::cost_decreases,
                                error_code::bucket_width_unsteady};
 
 TEST_CASE("the message of a row over the limit names the row, its tokens and the limit")

@@ -316,7 +316,7 @@ TEST_CASE("a layout whose slices lie outside their sequences is an error before 
     const ragged rows{{1, 2}, {3}};
     CHECK(call_error(liar<lie::slice_past_end>{{.pad_id = 0}}, rows) == error_is(error_code::slice_outside_sequence, 0, 0, 3));
     CHECK(call_error(liar<lie::slice_begins_past_end>{{.pad_id = 0}}, rows).code == error_code::slice_outside_sequence);
-    CHECK(call_error(liar<lie::longer_than_kept>{{.pad_id = 0}}, rows).code == error_code::slice_outside_sequence);
+    CHECK(call_error(liar<lie::longer_than_kept>{{.pad_id = 0}}, rows).code == error_code::segment_columns_wrong);
 }
 
 TEST_CASE("a layout whose segments overlap, or lie beyond all columns, is an error before anything is written")
