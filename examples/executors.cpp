@@ -76,7 +76,7 @@ int main()
         all_same = all_same && same;
     };
     for (const unsigned workers : {1U, 2U, 3U, 8U})
-        try_on(("std::thread, " + std::to_string(workers)).c_str(), on_threads{workers});
+        try_on((std::string("std::thread, ") += std::to_string(workers)).c_str(), on_threads{workers});
 #if defined(_OPENMP)
     try_on("OpenMP", on_openmp{});
 #endif

@@ -82,7 +82,11 @@ public:
 
     friend constexpr bool operator==(const integer&, const integer&) noexcept = default;
 
-    [[nodiscard]] std::string text() const { return (negative_ ? "-" : "") + std::to_string(magnitude_); }
+    [[nodiscard]] std::string text() const
+    {
+        std::string digits(negative_ ? "-" : "");
+        return digits += std::to_string(magnitude_);
+    }
 
 private:
     template <std::integral Int>
@@ -160,7 +164,9 @@ inline std::string error::message() const
 {
     const std::string a = first.text();
     const std::string b = second.text();
-    const std::string at = row == no_row ? std::string("the batch") : "row " + std::to_string(row);
+    std::string at(row == no_row ? "the batch" : "row ");
+    if (row != no_row)
+        at += std::to_string(row);
     const std::string name(field.empty() ? std::string_view("a field") : field);
     std::string text;
     switch (code) {
