@@ -96,7 +96,8 @@ private:
 
 namespace detail {
 
-// What the spans of a call are measured by. A plain batch has rows of one width, a bucketed call its batches one behind the other.
+// What the spans of a call are measured by. A plain batch has rows of one width, a bucketed call its batches one behind the
+// other.
 struct extent {
     std::size_t rows = 0;
     std::size_t width = 0;  // of the last row, the widest
@@ -376,15 +377,16 @@ constexpr bool bind_spans(const outputs<Named...>& out, const extent& of, std::t
     return good;
 }
 
-// The accessors that batches and views of them share. Derived gives rows(), width(), and field_cells<I>(), the span of field I of
-// Fields, of const where the batch is const.
+// The accessors that batches and views of them share. Derived gives rows(), width(), and field_cells<I>(), the span of field I
+// of Fields, of const where the batch is const.
 template <class Derived, class Fields>
 class batch_access {
     using list = field_list<Fields>;
 
 public:
-    // get<F>(): all cells of a field as one span, [rows * width] or [segments + extra]. get<F>(r): those of row r. view<F>(): the
-    // matrix, (r, c). F is a field's type, its template, or a column's name. The spans are valid as long as the batch's memory.
+    // get<F>(): all cells of a field as one span, [rows * width] or [segments + extra]. get<F>(r): those of row r. view<F>():
+    // the matrix, (r, c). F is a field's type, its template, or a column's name. The spans are valid as long as the batch's
+    // memory.
     template <class Field>
     [[nodiscard]] constexpr auto get(std::integral auto... r) noexcept
     {
@@ -451,9 +453,15 @@ public:
     [[nodiscard]] constexpr auto token_ids(std::integral auto... r) noexcept { return get<batten::token_ids>(r...); }
     [[nodiscard]] constexpr auto token_ids(std::integral auto... r) const noexcept { return get<batten::token_ids>(r...); }
     [[nodiscard]] constexpr auto attention_mask(std::integral auto... r) noexcept { return get<batten::attention_mask>(r...); }
-    [[nodiscard]] constexpr auto attention_mask(std::integral auto... r) const noexcept { return get<batten::attention_mask>(r...); }
+    [[nodiscard]] constexpr auto attention_mask(std::integral auto... r) const noexcept
+    {
+        return get<batten::attention_mask>(r...);
+    }
     [[nodiscard]] constexpr auto position_ids(std::integral auto... r) noexcept { return get<batten::position_ids>(r...); }
-    [[nodiscard]] constexpr auto position_ids(std::integral auto... r) const noexcept { return get<batten::position_ids>(r...); }
+    [[nodiscard]] constexpr auto position_ids(std::integral auto... r) const noexcept
+    {
+        return get<batten::position_ids>(r...);
+    }
     [[nodiscard]] constexpr auto loss_mask(std::integral auto... r) noexcept { return get<batten::loss_mask>(r...); }
     [[nodiscard]] constexpr auto loss_mask(std::integral auto... r) const noexcept { return get<batten::loss_mask>(r...); }
     [[nodiscard]] constexpr auto labels(std::integral auto... r) noexcept { return get<batten::labels>(r...); }

@@ -119,8 +119,8 @@ private:
     detail::buffer<bucket> spare_{};  // counted into first, so that an error leaves buckets_ as it is
 };
 
-// Routes every row to its bucket and yields one batch for each bucket that has rows; no batch for no rows. Rows keep their order
-// inside a bucket, and each batch comes with the map back to the caller's rows.
+// Routes every row to its bucket and yields one batch for each bucket that has rows; no batch for no rows. Rows keep their
+// order inside a bucket, and each batch comes with the map back to the caller's rows.
 //
 // A bucket is an edge of the length strategy's ladder; edges that come to the same width (round_up_to) are one bucket. Options
 // and calls are those of basic_collator. The maximum of rows in a batch is the caller's: give as many sequences in one call.
@@ -326,7 +326,8 @@ private:
                 return detail::fail(
                     reason, {error_code::bucket_width_unsteady, error::no_row, row.width, ladder_[index].width, {}});
             row.totals.padded_cells = row.width - length;
-            if (!std::apply([&](const auto&... out) { return engine.check_row(r, row.width, row.totals, reason, out...); }, bound))
+            const auto check = [&](const auto&... out) { return engine.check_row(r, row.width, row.totals, reason, out...); };
+            if (!std::apply(check, bound))
                 return false;
             if (!detail::add(found.of.cells, row.width, found.of.cells) || found.of.cells > detail::size_limit / 16)
                 return detail::fail(reason, {error_code::size_overflow, error::no_row, found.of.rows, row.width, {}});

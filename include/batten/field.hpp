@@ -29,7 +29,8 @@ struct fill_values {
     integer ignore_index{};
 };
 
-// A run of pads: `length` of them from `first_column` on. `position` counts on from the segment before them in the row, 0 without one.
+// A run of pads: `length` of them from `first_column` on. `position` counts on from the segment before them in the row, 0
+// without one.
 struct pad_run {
     std::size_t row = 0;
     std::size_t first_column = 0;
@@ -136,7 +137,7 @@ using example_segment = segment_view<bundle<std::span<const std::span<const int>
 //     void write(const auto& segment, std::span<value_type> out) const;            segment.length cells
 //     void pad(const pad_run& pads, std::span<value_type> out) const;              pads.length cells
 //     void write_row(const auto& segment, std::span<value_type> out) const;        may be left out: both at once, where the
-//                                                                                  segment is its row's only one; segment.width cells
+//                                                                                  segment is alone in its row; width cells
 //     bool check_options(const fill_values&, error&) const;                        when the collator is made; may be left out
 //     bool check_segment(const auto& segment, error&) const;                       before the first write; may be left out
 //

@@ -26,8 +26,8 @@
 
 namespace batten {
 
-// An executor runs body(0) ... body(n - 1), each once, in any order and on any threads, and returns when all are done. Any callable
-// (n, body) is one; batches are the same bytes whichever it is.
+// An executor runs body(0) ... body(n - 1), each once, in any order and on any threads, and returns when all are done. Any
+// callable (n, body) is one; batches are the same bytes whichever it is.
 template <class T>
 concept executor = requires(const T& run, std::size_t n, void (*body)(std::size_t)) { run(n, body); };
 
@@ -42,8 +42,8 @@ struct serial {
 };
 
 // How cells are stored. non_temporal goes round the caches: worth it for outputs of several times the last-level cache that the
-// same core does not read next, a loss for all others (bench/run shows both). It holds for layouts of one sequence a row, and for
-// rows of up to 64 KiB; others are stored as ever.
+// same core does not read next, a loss for all others (bench/run shows both). It holds for layouts of one sequence a row, and
+// for rows of up to 64 KiB; others are stored as ever.
 enum class store_policy : unsigned char { ordinary, non_temporal };
 using enum store_policy;
 
@@ -73,8 +73,8 @@ public:
         return measure_rows(found, reason) && measure_width(found, reason) && check_fields(found, reason, out...);
     }
 
-    // The two halves of it for one row, for callers that choose the width themselves: rows in order, widths of at least their length.
-    // The first finds the row's length, in `found.longest` where that was 0 before.
+    // The two halves of it for one row, for callers that choose the width themselves: rows in order, widths of at least their
+    // length. The first finds the row's length, in `found.longest` where that was 0 before.
     [[nodiscard]] constexpr bool measure_row(std::size_t r, measured& found, error& reason) const
     {
         if (!Layout::sequences(in_, r, [&](std::size_t i) { return check_sequence(i, r, reason); }))
@@ -119,8 +119,8 @@ public:
         return row_length(r, unused);
     }
 
-    // Writes every field. Requires: measure said yes, for the same inputs. Rows go to the executor in pieces of some 64 Ki cells,
-    // and are written by one of its calls each.
+    // Writes every field. Requires: measure said yes, for the same inputs. Rows go to the executor in pieces of some 64 Ki
+    // cells, and are written by one of its calls each.
     template <executor Executor, class... Field>
     constexpr void fill(const measured& found, const Executor& run, const bound_field<Field>&... out) const
     {

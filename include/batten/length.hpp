@@ -199,7 +199,8 @@ public:
     }
 
     template <std::ranges::input_range Edges>
-        requires std::integral<std::ranges::range_value_t<Edges>> && (!std::same_as<std::remove_cvref_t<Edges>, bucketed_length>)
+        requires std::integral<std::ranges::range_value_t<Edges>> &&
+                 (!std::same_as<std::remove_cvref_t<Edges>, bucketed_length>)
     constexpr bucketed_length(const Edges& edges)
     {
         for (const auto edge : edges) {

@@ -12,8 +12,8 @@
 
 namespace batten::presets {
 
-// Training: pads after the tokens, as wide as the longest row, with labels. Give .length a maximum, and choose truncation, where
-// rows may be too long for the model.
+// Training: pads after the tokens, as wide as the longest row, with labels. Give .length a maximum, and choose truncation,
+// where rows may be too long for the model.
 template <overflow_policy Overflow = reject, length_strategy Length = dynamic_length>
 using training = collator<pad_right, Length, Overflow, training_fields>;
 

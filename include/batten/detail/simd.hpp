@@ -391,8 +391,8 @@ constexpr void choose(std::span<const Mask> mask, T chosen, T otherwise, std::sp
     simd::portable::choose(mask.data(), chosen, otherwise, out.data(), out.size());
 }
 
-// The same for a whole row: cells [begin, begin + length) of `out` are the run, all others are `outside`. One pass, and faster on short
-// rows than three calls. Requires: begin + length <= size.
+// The same for a whole row: cells [begin, begin + length) of `out` are the run, all others are `outside`. One pass, and faster
+// on short rows than three calls. Requires: begin + length <= size.
 
 template <class T>
 constexpr void fill_run(std::span<T> out, std::size_t begin, std::size_t length, T inside, T outside) noexcept

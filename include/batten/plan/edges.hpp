@@ -198,7 +198,8 @@ private:
 //          width grows; a total that overflows.
 // Cost     O(distinct lengths * log(distinct lengths) * max_edges).
 template <width_cost Cost = padded_tokens>
-[[nodiscard]] constexpr result<edge_choice<cost_value<Cost>>> try_optimal_edges(const histogram& lengths, const edge_options& options,
+[[nodiscard]] constexpr result<edge_choice<cost_value<Cost>>> try_optimal_edges(const histogram& lengths,
+                                                                                 const edge_options& options,
                                                                                  const Cost& cost = {})
 {
     using value = cost_value<Cost>;
@@ -305,7 +306,8 @@ template <width_cost Cost = padded_tokens>
 namespace detail {
 
 // Appends from, from + step, ... up to `to`, as far as `most`.
-constexpr void append_steps(std::vector<std::size_t>& edges, std::size_t from, std::size_t to, std::size_t step, std::size_t most)
+constexpr void append_steps(std::vector<std::size_t>& edges, std::size_t from, std::size_t to, std::size_t step,
+                            std::size_t most)
 {
     for (std::size_t edge = from; edge <= std::min(to, most); edge += step)
         edges.push_back(edge);

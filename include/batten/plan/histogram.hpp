@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How many sequences have which length. What edges, packing and reports are computed from: O(distinct lengths), not O(sequences).
+// How many sequences have which length. What edges, packing and reports are computed from: O(distinct lengths), not
+// O(sequences).
 #ifndef BATTEN_PLAN_HISTOGRAM_HPP_INCLUDED
 #define BATTEN_PLAN_HISTOGRAM_HPP_INCLUDED
 
@@ -82,8 +83,8 @@ public:
     [[nodiscard]] constexpr std::uint64_t tokens() const noexcept { return tokens_; }
     [[nodiscard]] constexpr std::size_t longest() const noexcept { return bins_.empty() ? 0 : bins_.back().length; }
 
-    // The p-th percentile by nearest rank: the shortest length that at least ceil(p / 100 * n) sequences do not exceed; the shortest
-    // of all for p = 0, and 0 of nothing. Requires: 0 <= p <= 100.
+    // The p-th percentile by nearest rank: the shortest length that at least ceil(p / 100 * n) sequences do not exceed; the
+    // shortest of all for p = 0, and 0 of nothing. Requires: 0 <= p <= 100.
     [[nodiscard]] constexpr std::size_t percentile(double p) const
     {
         BATTEN_ASSERT(p >= 0 && p <= 100, "a percentile lies between 0 and 100");

@@ -45,8 +45,8 @@ constexpr void counting_pass(std::size_t n, std::size_t digits, std::size_t shif
 //
 // Shapes   lengths [n], order [n].
 // Errors   an order of another size; a negative length (row, length); more sequences than Index counts.
-// Cost     two passes over the lengths and one over the order; where the longest is out of all proportion to n, two for every 16
-//          bits of it. Memory beside the order: a table of lengths up to 4 n + 65,536; n numbers more in the second case.
+// Cost     two passes over the lengths and one over the order; where the longest is out of all proportion to n, two for every
+//          16 bits of it. Memory beside the order: a table of lengths up to 4 n + 65,536; n numbers more in the second case.
 template <std::ranges::random_access_range Lengths, std::unsigned_integral Index>
     requires token<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr result<std::size_t> try_stable_order(const Lengths& lengths, std::span<Index> order)
