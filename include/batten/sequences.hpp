@@ -381,13 +381,12 @@ inline constexpr bool is_view = std::ranges::view<T> || std::ranges::borrowed_ra
 
 }  // namespace detail
 
-// A temporary container would be gone before it is read: name it first.
 template <detail::indexed_range Source, class Rows>
     requires(!detail::is_view<Source>)
-void select(const Source&& source, const Rows& rows) = delete;
+void select(const Source&& source, const Rows& rows) = delete;  // sequences gone before they are read: name them first
 template <class Source, std::ranges::range Rows>
     requires(!detail::is_view<Rows>)
-void select(const Source& source, const Rows&& rows) = delete;
+void select(const Source& source, const Rows&& rows) = delete;  // the rows would be gone before they are read: name them first
 
 namespace detail {
 
