@@ -327,11 +327,7 @@ private:
         const std::size_t bytes = view.width * sizeof(value);
         if constexpr (cell_field<Field>) {
             if (bytes != 0 && bytes <= stage_bytes) {
-                bound_field<Field> row = out;
-                row.data = reinterpret_cast<value*>(to.stage.data());
-                segment_view<In> first = view;
-                first.row = 0;
-                write_own_row(row, first, index);
+                write_cells(*out.field, view, std::span<value>(reinterpret_cast<value*>(to.stage.data()), view.width));
                 simd::stream(reinterpret_cast<std::byte*>(cell(out, view.row, view.width, 0)), to.stage.data(), bytes);
                 return;
             }
@@ -361,19 +357,27 @@ private:
         if constexpr (segment_field<Field>) {
             out.field->write(view, index, std::span<value>(out.data, out.elements));
         } else {
-            const std::span<value> cells(cell(out, view.row, view.width, 0), view.width);
-            if constexpr (requires { out.field->write_row(view, cells); }) {
-                out.field->write_row(view, cells);
-            } else {
-                const std::size_t end = view.first_column + view.length;
-                pad_run pads{.row = view.row, .first_column = 0, .length = view.first_column, .values = view.values};
-                write_pads(out, pads, view.width);
-                out.field->write(view, cells.subspan(view.first_column, view.length));
-                pads.first_column = end;
-                pads.length = view.width - end;
-                pads.position = view.position_begin + view.length;
-                write_pads(out, pads, view.width);
-            }
+            write_cells(*out.field, view, std::span<value>(cell(out, view.row, view.width, 0), view.width));
+        }
+    }
+
+    // The row of one segment, wherever its cells lie.
+    template <class Field, class Value>
+    static constexpr void write_cells(const Field& field, const segment_view<In>& view, std::span<Value> cells)
+    {
+        if constexpr (requires { field.write_row(view, cells); }) {
+            field.write_row(view, cells);
+        } else {
+            const std::size_t end = view.first_column + view.length;
+            pad_run pads{.row = view.row, .first_column = 0, .length = view.first_column, .values = view.values};
+            if (pads.length != 0)
+                field.pad(pads, cells.first(pads.length));
+            field.write(view, cells.subspan(view.first_column, view.length));
+            pads.first_column = end;
+            pads.length = view.width - end;
+            pads.position = view.position_begin + view.length;
+            if (pads.length != 0)
+                field.pad(pads, cells.subspan(end));
         }
     }
 

@@ -78,6 +78,36 @@ TEST_CASE("non-temporal stores keep to the cells of the span, whatever its addre
         }
 }
 
+namespace {
+
+// Writes the number of the row, which only the segment and the pads tell.
+struct row_number {
+    using value_type = std::int64_t;
+    void write(const auto& segment, std::span<value_type> out) const
+    {
+        batten::cells::fill(out, static_cast<value_type>(segment.row));
+    }
+    void pad(const batten::pad_run& pads, std::span<value_type> out) const
+    {
+        batten::cells::fill(out, -static_cast<value_type>(pads.row));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a field that asks for its row is told the same with non-temporal stores")
+{
+    const auto sequences = rows_of(23, 50);
+    using fields = batten::fields<row_number>;
+    const batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, fields> ordinary{{}};
+    const batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, fields> streaming{
+        {.stores = batten::non_temporal}};
+    const auto expected = ordinary(sequences);
+    const auto batch = streaming(sequences);
+    CHECK(batch.view<row_number>()(22, batch.width() - 1) * batch.view<row_number>()(22, batch.width() - 1) == 22 * 22);
+    CHECK(std::ranges::equal(batch.get<row_number>(), expected.get<row_number>()));
+}
+
 TEST_CASE("bucketed batches and executors take non-temporal stores as well")
 {
     const auto sequences = rows_of(900, 300);
