@@ -135,6 +135,10 @@ enum class error_code : unsigned char {
     argument_not_positive,  // -, the argument; field: its name
     nothing_to_plan,        // -; field: what is empty
     cost_decreases,         // -, the width before, the width that costs less
+    batches_unlimited,      //
+    rank_out_of_range,      // -, the rank, the number of ranks
+    batch_out_of_range,     // -, the batch, the number of batches
+    state_of_another,       // -; field: what does not take the state
     // a policy whose result does not fit
     width_past_maximum,      // -, the width, the maximum
     row_past_width,          // row, its columns, the width that the length strategy gave
@@ -194,6 +198,10 @@ inline std::string error::message() const
     case error_code::argument_not_positive: text = name + " must be at least 1, not " + a; break;
     case error_code::nothing_to_plan: text = name + " is empty"; break;
     case error_code::cost_decreases: text = "a width of " + b + " costs less than one of " + a; break;
+    case error_code::batches_unlimited: text = "a plan needs .rows or .budget, or one batch would take everything"; break;
+    case error_code::rank_out_of_range: text = "there is no rank " + a + " of " + b; break;
+    case error_code::batch_out_of_range: text = "there is no batch " + a + ", the plan has " + b; break;
+    case error_code::state_of_another: text = "the state is not one of " + name; break;
     case error_code::size_overflow: text = a + " x " + b + " elements overflow the size type"; break;
     case error_code::out_of_memory: text = a + " bytes could not be allocated"; break;
     case error_code::span_too_small: text = name + " needs " + a + " elements, the span has " + b; break;

@@ -10,6 +10,7 @@
 #include <compare>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -331,6 +332,25 @@ template <class Sequences, class PromptLengths, class Loss, class Columns>
 inputs(const Sequences&, const PromptLengths&, const Loss&, Columns)
     -> inputs<Sequences, PromptLengths, Loss, Columns>;
 #endif
+
+// ---- bins ------------------------------------------------------------------------------------------------------------
+
+// A slice of a sequence, and so its place in a bin: tokens [begin, begin + length).
+struct piece {
+    std::uint32_t sequence = 0;
+    std::uint32_t begin = 0;
+    std::uint32_t length = 0;
+
+    friend constexpr bool operator==(const piece&, const piece&) noexcept = default;
+};
+
+// Which pieces share a row, as a packer (plan/packing.hpp) or you yourself say: row b has pieces [offsets[b], offsets[b + 1]),
+// in this order, each from the next column on that is a multiple of slot_multiple.
+struct bins {
+    std::span<const piece> pieces{};
+    std::span<const std::size_t> offsets{};  // one more than rows
+    std::size_t slot_multiple = 1;
+};
 
 // ---- select ----------------------------------------------------------------------------------------------------------
 

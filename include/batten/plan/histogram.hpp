@@ -40,7 +40,7 @@ public:
     {
         error reason;
         if (!count(lengths, reason) || !sum(reason))
-            detail::raise(reason);
+            batten::detail::raise(reason);
     }
     template <std::ranges::forward_range Lengths>
         requires std::integral<std::ranges::range_value_t<Lengths>>
@@ -111,7 +111,7 @@ private:
         std::size_t longest = 0;
         for (const auto length : lengths) {
             if (std::cmp_less(length, 0))
-                return detail::fail(reason, {error_code::length_negative, n, length, {}, {}});
+                return batten::detail::fail(reason, {error_code::length_negative, n, length, {}, {}});
             longest = std::max(longest, static_cast<std::size_t>(length));
             ++n;
         }
@@ -140,7 +140,7 @@ private:
                 continue;
             if (kept != 0 && bins_[kept - 1].length == b.length) {
                 if (!add(bins_[kept - 1].count, b.count, bins_[kept - 1].count))
-                    return detail::fail(reason, {error_code::size_overflow, error::no_row, bins_[kept - 1].count, b.count, {}});
+                    return batten::detail::fail(reason, {error_code::size_overflow, error::no_row, bins_[kept - 1].count, b.count, {}});
             } else {
                 bins_[kept++] = b;
             }
@@ -154,7 +154,7 @@ private:
         for (const bin& b : bins_) {
             const bool fits = b.length == 0 || b.count <= static_cast<std::uint64_t>(-1) / b.length;
             if (!fits || !add(tokens_, b.count * b.length, tokens_) || !add(sequences_, b.count, sequences_))
-                return detail::fail(reason, {error_code::size_overflow, error::no_row, b.count, b.length, {}});
+                return batten::detail::fail(reason, {error_code::size_overflow, error::no_row, b.count, b.length, {}});
         }
         return true;
     }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The stable order of sequences by length, by counting: O(n + longest), no comparison.
+// Orders of sequences: by length, stable, by counting, O(n + longest); drawn from a seed; and one within the other.
 #ifndef BATTEN_PLAN_ORDER_HPP_INCLUDED
 #define BATTEN_PLAN_ORDER_HPP_INCLUDED
 
+#include <batten/detail/random.hpp>
 #include <batten/error.hpp>
 #include <batten/sequences.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -22,20 +24,148 @@ namespace detail {
 
 using batten::detail::fail;
 
-// Stable by the digit of `bits` bits at `shift`: order[i] = from(i) in that order.
+// Stable by the digit at `shift`: order[i] = from(i) in that order. Returns where each digit ends.
 template <class Index, class From, class KeyOf>
-constexpr void counting_pass(std::size_t n, std::size_t digits, std::size_t shift, const From& from, const KeyOf& key_of,
-                             std::span<Index> order)
+constexpr std::vector<Index> counting_pass(std::size_t n, std::size_t digits, std::size_t shift, const From& from,
+                                           const KeyOf& key_of, std::span<Index> order)
 {
-    const std::uint64_t mask = digits - 1;
-    std::vector<Index> next(digits + 1, Index{0});
+    const std::uint64_t mask = std::bit_ceil(digits) - 1;
+    std::vector<Index> next(mask + 2, Index{0});
     for (std::size_t i = 0; i < n; ++i)
         ++next[static_cast<std::size_t>(key_of(i) >> shift & mask) + 1];
-    for (std::size_t d = 1; d <= digits; ++d)
+    for (std::size_t d = 1; d < next.size(); ++d)
         next[d] = static_cast<Index>(next[d] + next[d - 1]);
     for (std::size_t i = 0; i < n; ++i) {
         const Index item = from(i);
         order[next[static_cast<std::size_t>(key_of(item) >> shift & mask)]++] = item;
+    }
+    return next;
+}
+
+// The numbers of the sequences by length, stable. Requires: lengths up to `longest`, none negative; as many as places.
+template <class Index, class Lengths>
+constexpr void order_by_length(const Lengths& lengths, std::uint64_t longest, std::span<Index> order)
+{
+    const std::size_t n = order.size();
+    const auto at = std::ranges::begin(lengths);
+    const auto length = [&](std::size_t i) {
+        return static_cast<std::uint64_t>(at[static_cast<std::iter_difference_t<decltype(at)>>(i)]);
+    };
+    const auto itself = [](std::size_t i) { return static_cast<Index>(i); };
+    if (longest < 4 * std::uint64_t{n} + (1U << 16U)) {
+        counting_pass<Index>(n, static_cast<std::size_t>(longest) + 1, 0, itself, length, order);
+        return;
+    }
+    std::vector<Index> other(n, Index{0});
+    std::span<Index> from = order;
+    std::span<Index> to(other);
+    for (std::size_t i = 0; i < n; ++i)
+        from[i] = itself(i);
+    for (std::size_t shift = 0; shift < 64 && longest >> shift != 0; shift += 16) {
+        counting_pass<Index>(n, std::size_t{1} << 16U, shift, [&](std::size_t i) { return from[i]; }, length, to);
+        std::swap(from, to);
+    }
+    if (from.data() != order.data())
+        std::copy(from.begin(), from.end(), order.begin());
+}
+
+// The items make(0) ... make(n - 1) in an order drawn from the key, every order as likely as any other: each item goes to a
+// drawn bucket that fits the cache, then each bucket is shuffled by itself (Rao, 1961; Sandelius, 1962).
+template <class Item, class Make>
+constexpr void shuffle_into(std::uint64_t key, const Make& make, std::span<Item> out)
+{
+    constexpr std::size_t bucket_items = 8192;
+    const std::size_t n = out.size();
+    unsigned bits = 1;
+    while (n >> bits > bucket_items)
+        ++bits;
+    const auto bucket_of = [&](std::size_t i) {
+        return static_cast<std::size_t>(batten::detail::draw(key, i) >> (64U - bits));
+    };
+    std::vector<std::size_t> next((std::size_t{1} << bits) + 1, 0);
+    for (std::size_t i = 0; i < n; ++i)
+        ++next[bucket_of(i) + 1];
+    for (std::size_t b = 1; b < next.size(); ++b)
+        next[b] += next[b - 1];
+    for (std::size_t i = 0; i < n; ++i)
+        out[next[bucket_of(i)]++] = make(i);
+    const std::uint64_t inside = batten::detail::mix(key);
+    std::size_t begin = 0;
+    for (std::size_t b = 0; b + 1 < next.size(); begin = next[b++])
+        for (std::size_t left = next[b] - begin; left > 1; --left) {
+            const std::size_t last = begin + left - 1;
+            std::swap(out[last], out[begin + static_cast<std::size_t>(batten::detail::below(
+                                                 left, batten::detail::draw(inside, last)))]);
+        }
+}
+
+template <class Index>
+constexpr void shuffled_order(std::span<Index> order, std::uint64_t key)
+{
+    shuffle_into<Index>(key, [](std::size_t i) { return static_cast<Index>(i); }, order);
+}
+
+template <class Index>
+struct length_and_item {
+    Index length = 0;
+    Index item = 0;
+};
+
+// The items of `run` by length, stable, by digits of `bits` bits up to the longest; `other` has its size where one digit is not
+// enough.
+template <class Index>
+constexpr void sort_run(std::span<length_and_item<Index>> run, std::span<length_and_item<Index>> other, std::size_t longest,
+                        unsigned bits, std::vector<Index>& next, std::span<Index> out)
+{
+    const std::size_t mask = (std::size_t{1} << bits) - 1;
+    for (unsigned shift = 0;; shift += bits) {
+        next.assign(mask + 2, Index{0});
+        for (const auto& one : run)
+            ++next[(one.length >> shift & mask) + 1];
+        for (std::size_t d = 1; d <= mask; ++d)
+            next[d] = static_cast<Index>(next[d] + next[d - 1]);
+        const bool last = shift + bits >= std::numeric_limits<Index>::digits || longest >> (shift + bits) == 0;
+        for (const auto& one : run) {
+            const std::size_t place = next[one.length >> shift & mask]++;
+            if (last)
+                out[place] = one.item;
+            else
+                other[place] = one;
+        }
+        if (last)
+            return;
+        std::swap(run, other);
+    }
+}
+
+// Sequences in an order drawn from the key, then by length within each window of it, the last one perhaps smaller.
+// Requires: lengths up to `longest`, which Index holds; window >= 1 unless there are none.
+template <class Index, class Lengths>
+constexpr void sorted_windows(const Lengths& lengths, std::size_t longest, std::size_t window, std::uint64_t key,
+                              std::span<Index> order)
+{
+    const std::size_t n = order.size();
+    const auto at = std::ranges::begin(lengths);
+    std::vector<length_and_item<Index>> drawn(n, length_and_item<Index>{});
+    shuffle_into<length_and_item<Index>>(
+        key,
+        [&](std::size_t i) {
+            return length_and_item<Index>{static_cast<Index>(at[static_cast<std::iter_difference_t<decltype(at)>>(i)]),
+                                          static_cast<Index>(i)};
+        },
+        drawn);
+    // Tables of no more than a window's size, or a few hundred entries.
+    const auto total = static_cast<unsigned>(std::bit_width(std::max<std::size_t>(longest, 1)));
+    const auto most = std::max(8U, static_cast<unsigned>(std::bit_width(window)));
+    const unsigned digits = (total + most - 1) / most;
+    const unsigned bits = (total + digits - 1) / digits;
+    std::vector<length_and_item<Index>> other(digits > 1 ? window : 0, length_and_item<Index>{});
+    std::vector<Index> next;
+    const std::span<length_and_item<Index>> all(drawn);
+    for (std::size_t begin = 0; begin < n; begin += window) {
+        const std::size_t count = std::min(window, n - begin);
+        sort_run<Index>(all.subspan(begin, count), std::span(other).first(digits > 1 ? count : 0), longest, bits, next,
+                        order.subspan(begin, count));
     }
 }
 
@@ -53,9 +183,6 @@ template <std::ranges::random_access_range Lengths, std::unsigned_integral Index
 {
     const auto n = static_cast<std::size_t>(std::ranges::size(lengths));
     const auto at = std::ranges::begin(lengths);
-    const auto length = [&](std::size_t i) {
-        return static_cast<std::uint64_t>(at[static_cast<std::iter_difference_t<decltype(at)>>(i)]);
-    };
     if (order.size() != n)
         return error{order.size() < n ? error_code::span_too_small : error_code::span_too_large, error::no_row, n, order.size(),
                      "the order"};
@@ -68,25 +195,7 @@ template <std::ranges::random_access_range Lengths, std::unsigned_integral Index
             return error{error_code::length_negative, i, value, {}, {}};
         longest = std::max(longest, static_cast<std::uint64_t>(value));
     }
-    const auto itself = [](std::size_t i) { return static_cast<Index>(i); };
-    if (longest < 4 * std::uint64_t{n} + (1U << 16U)) {
-        std::size_t digits = 1;
-        while (digits <= longest)
-            digits *= 2;
-        detail::counting_pass<Index>(n, digits, 0, itself, length, order);
-        return static_cast<std::size_t>(longest);
-    }
-    std::vector<Index> other(n, Index{0});
-    std::span<Index> from = order;
-    std::span<Index> to(other);
-    for (std::size_t i = 0; i < n; ++i)
-        from[i] = itself(i);
-    for (std::size_t shift = 0; shift < 64 && longest >> shift != 0; shift += 16) {
-        detail::counting_pass<Index>(n, std::size_t{1} << 16U, shift, [&](std::size_t i) { return from[i]; }, length, to);
-        std::swap(from, to);
-    }
-    if (from.data() != order.data())
-        std::copy(from.begin(), from.end(), order.begin());
+    detail::order_by_length<Index>(lengths, longest, order);
     return static_cast<std::size_t>(longest);
 }
 // Returns the longest length.

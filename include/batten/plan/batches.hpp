@@ -1,0 +1,630 @@
+// SPDX-License-Identifier: MIT
+// Batch plans: which sequences make up which batch, and how wide it is, as flat arrays of row numbers.
+#ifndef BATTEN_PLAN_BATCHES_HPP_INCLUDED
+#define BATTEN_PLAN_BATCHES_HPP_INCLUDED
+
+#include <batten/detail/random.hpp>
+#include <batten/error.hpp>
+#include <batten/length.hpp>
+#include <batten/plan/order.hpp>
+#include <batten/sequences.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <ranges>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace batten::plan {
+
+// ---- what is asked for ------------------------------------------------------------------------------------------------------
+
+// Which sequences come together.
+enum class grouping : unsigned char {
+    file_order,  // as they come
+    shuffled,    // in an order drawn from the seed
+    sorted,      // by length, shortest first, equal lengths as they come
+    windows,     // shuffled, then sorted within windows of .window sequences
+    bucketed,    // by bucket of .edges; in each as they come, or in a drawn order where batches are shuffled
+};
+
+// Of a batch that is left over with fewer rows than its limits allow: the last one of a plan, or of a bucket.
+enum class last_batch : unsigned char {
+    keep,
+    drop,
+    fill,  // up to the limits, with rows of the same group once more, neighbours in length first where they are sorted
+};
+
+// Of a sequence that is over the budget alone.
+enum class over_budget : unsigned char {
+    is_error,
+    is_alone,  // a batch of its own
+};
+
+// Of sorted sequences and windows: what the cuts between batches are chosen by. Either has the fewest batches that there can be.
+enum class objective : unsigned char {
+    fewest_batches,  // found from the longest on, O(batches)
+    least_padding,   // the fewest pads among those, O(n log n)
+};
+
+// In which order the batches stand.
+enum class batch_order : unsigned char {
+    planned,        // that of the grouping
+    longest_first,  // widest first, so that memory runs out at once or never
+    shuffled,       // drawn from the seed, steps as a whole
+};
+
+// At least one of rows and budget is needed.
+struct batch_options {
+    grouping group = grouping::sorted;
+    std::size_t rows = no_limit;       // of a batch, at the most
+    std::size_t budget = no_limit;     // of padded cells in a batch, at the most: rows * width, never real tokens
+    std::size_t multiple = 1;          // widths are multiples of it
+    std::size_t window = 1600;         // sequences; rounded up to a multiple of .rows
+    bucketed_length edges{};           // for grouping::bucketed
+    last_batch last = last_batch::keep;
+    over_budget over = over_budget::is_error;
+    objective aim = objective::fewest_batches;
+    batch_order order = batch_order::planned;
+    std::size_t batches_per_step = 1;  // ranks that take one batch each per step: see ranks.hpp
+    std::uint64_t seed = 0;
+    std::uint64_t epoch = 0;           // another epoch, another draw
+};
+
+// ---- what comes out ---------------------------------------------------------------------------------------------------------
+
+// One batch: select(inputs, rows) is its sequences, width the longest of them (or its bucket's edge), rounded up.
+template <std::unsigned_integral Index = std::uint32_t>
+struct planned_batch {
+    std::span<const Index> rows{};
+    std::size_t width = 0;
+
+    [[nodiscard]] constexpr std::size_t cells() const noexcept { return rows.size() * width; }
+};
+
+// The batches, as flat arrays: batch b has rows order()[offsets()[b]] up to order()[offsets()[b + 1]], and width widths()[b].
+template <std::unsigned_integral Index = std::uint32_t>
+class batch_plan {
+public:
+    // Row numbers that are in no batch, for inverse().
+    static constexpr Index nowhere = std::numeric_limits<Index>::max();
+
+    constexpr batch_plan() : offsets_(1, Index{0}) {}
+    // Requires: offsets from 0 to order.size(), increasing, one more than widths.
+    constexpr batch_plan(std::size_t sequences, std::vector<Index> order, std::vector<Index> offsets, std::vector<Index> widths)
+        : sequences_(sequences), order_(std::move(order)), offsets_(std::move(offsets)), widths_(std::move(widths))
+    {
+    }
+
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return widths_.size(); }
+    [[nodiscard]] constexpr bool empty() const noexcept { return widths_.empty(); }
+    [[nodiscard]] constexpr planned_batch<Index> operator[](std::size_t b) const
+    {
+        BATTEN_ASSERT(b < size(), "batch past the end");
+        return {std::span<const Index>(order_).subspan(offsets_[b], offsets_[b + 1] - offsets_[b]), widths_[b]};
+    }
+    [[nodiscard]] constexpr auto begin() const noexcept { return batten::detail::index_iterator<batch_plan>(this, 0); }
+    [[nodiscard]] constexpr auto end() const noexcept { return batten::detail::index_iterator<batch_plan>(this, size()); }
+
+    [[nodiscard]] constexpr std::span<const Index> order() const noexcept { return order_; }
+    [[nodiscard]] constexpr std::span<const Index> offsets() const noexcept { return offsets_; }
+    [[nodiscard]] constexpr std::span<const Index> widths() const noexcept { return widths_; }
+    // How many it was made for, whether all of them are in it or not.
+    [[nodiscard]] constexpr std::size_t sequences() const noexcept { return sequences_; }
+
+    // The way back: row i of the caller is at order()[inverse[i]], at its first place if it has several, `nowhere` if none.
+    [[nodiscard]] constexpr std::vector<Index> inverse() const
+    {
+        std::vector<Index> places(sequences_, nowhere);
+        for (std::size_t at = order_.size(); at-- > 0;)
+            places[order_[at]] = static_cast<Index>(at);
+        return places;
+    }
+
+    friend constexpr bool operator==(const batch_plan&, const batch_plan&) = default;
+
+private:
+    std::size_t sequences_ = 0;
+    std::vector<Index> order_;
+    std::vector<Index> offsets_;
+    std::vector<Index> widths_;
+};
+
+// ---- how it is made ---------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+template <class Index, class Lengths>
+class batch_planner {
+public:
+    constexpr batch_planner(const Lengths& lengths, const batch_options& options)
+        : lengths_(lengths), options_(options), count_(static_cast<std::size_t>(std::ranges::size(lengths)))
+    {
+    }
+
+    constexpr bool run(batch_plan<Index>& plan, error& reason)
+    {
+        if (!check(reason))
+            return false;
+        arrange();
+        cut();
+        fit_steps();
+        order_batches();
+        plan = emit();
+        return true;
+    }
+
+private:
+    // Rows [begin, end) of order_ as one batch.
+    struct batch {
+        Index begin = 0;
+        Index end = 0;
+        Index width = 0;
+
+        constexpr std::size_t rows() const noexcept { return end - begin; }
+        constexpr std::uint64_t cells() const noexcept { return std::uint64_t{rows()} * width; }
+    };
+    enum purpose : std::uint64_t { draw_sequences = 1, draw_batches = 2, draw_ranks = 3 };
+
+    constexpr std::size_t length(std::size_t i) const { return static_cast<std::size_t>(std::ranges::begin(lengths_)[place(i)]); }
+    static constexpr auto place(std::size_t i)
+    {
+        return static_cast<std::ranges::range_difference_t<const Lengths>>(i);
+    }
+    constexpr std::uint64_t key(purpose of) const { return batten::detail::key_of({options_.seed, options_.epoch, of}); }
+    constexpr bool is_sorted() const { return options_.group == grouping::sorted || options_.group == grouping::windows; }
+
+    // ---- check
+
+    constexpr bool check(error& reason)
+    {
+        const auto positive = [&](std::size_t value, std::string_view name) {
+            return value != 0 || fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, name});
+        };
+        if (!positive(options_.rows, "rows") || !positive(options_.budget, "budget") ||
+            !positive(options_.multiple, "multiple") || !positive(options_.window, "window") ||
+            !positive(options_.batches_per_step, "batches_per_step"))
+            return false;
+        if (options_.rows == no_limit && options_.budget == no_limit)
+            return fail(reason, {error_code::batches_unlimited, error::no_row, {}, {}, {}});
+        if (options_.group == grouping::bucketed && !options_.edges.check(reason))
+            return false;
+        // Filling the last batch and the last step may repeat rows: they need numbers of places, too.
+        if (count_ > std::numeric_limits<Index>::max() / 2 || options_.batches_per_step > std::numeric_limits<Index>::max() / 2)
+            return fail(reason, {error_code::size_overflow, error::no_row, count_, sizeof(Index), {}});
+        return check_lengths(reason);
+    }
+
+    constexpr bool check_lengths(error& reason)
+    {
+        const auto begin = std::ranges::begin(lengths_);
+        for (std::size_t i = 0; i < count_; ++i) {
+            const auto value = begin[place(i)];
+            if (std::cmp_less(value, 0)) [[unlikely]]
+                return fail(reason, {error_code::length_negative, i, value, {}, {}});
+            longest_ = std::max(longest_, static_cast<std::size_t>(value));
+        }
+        const bool bucketed = options_.group == grouping::bucketed;
+        if (bucketed && longest_ > options_.edges.limit())
+            return over_limit(first_row([&](std::size_t n) { return n > options_.edges.limit(); }), options_.edges.limit(), reason);
+        const std::size_t widest = bucketed ? options_.edges.limit() : longest_;
+        if (widest > std::numeric_limits<Index>::max() - (options_.multiple - 1))
+            return fail(reason, {error_code::size_overflow, error::no_row, widest, options_.multiple, {}});
+        // Rows are named by their length; a budget counts the width that this is rounded up to.
+        if (options_.over == over_budget::is_error && options_.budget != no_limit && width_for(longest_) > options_.budget)
+            return over_limit(first_row([&](std::size_t n) { return width_for(n) > options_.budget; }), options_.budget, reason);
+        return true;
+    }
+    template <class Is>
+    constexpr std::size_t first_row(const Is& is) const
+    {
+        std::size_t i = 0;
+        while (!is(length(i)))
+            ++i;
+        return i;
+    }
+    constexpr bool over_limit(std::size_t row, std::size_t limit, error& reason) const
+    {
+        return fail(reason, {error_code::row_over_limit, row, length(row), limit, {}});
+    }
+
+    // ---- widths and limits
+
+    constexpr std::size_t rounded(std::size_t width) const
+    {
+        return (width + (options_.multiple - 1)) / options_.multiple * options_.multiple;
+    }
+    // Width of a batch whose longest sequence is so long.
+    constexpr std::size_t width_for(std::size_t longest) const
+    {
+        if (options_.group != grouping::bucketed)
+            return rounded(longest);
+        const auto edges = options_.edges.edges();
+        return rounded(*std::lower_bound(edges.begin(), edges.end(), longest));
+    }
+    constexpr std::size_t most_rows(std::size_t width) const
+    {
+        if (width == 0 || options_.budget == no_limit)
+            return options_.rows;
+        return std::max<std::size_t>(1, std::min(options_.rows, options_.budget / width));
+    }
+    constexpr std::size_t width_of(std::size_t begin, std::size_t end) const
+    {
+        std::size_t longest = 0;
+        for (std::size_t at = begin; at < end; ++at)
+            longest = std::max(longest, length(order_[at]));
+        return width_for(longest);
+    }
+
+    // ---- arrange: order_, and the groups whose batches do not mix, [groups_[g], groups_[g + 1])
+
+    constexpr void arrange()
+    {
+        order_.assign(count_, Index{0});
+        groups_.assign({0, count_});
+        switch (options_.group) {
+        case grouping::file_order:
+            for (std::size_t i = 0; i < count_; ++i)
+                order_[i] = static_cast<Index>(i);
+            break;
+        case grouping::shuffled: shuffled_order<Index>(order_, key(draw_sequences)); break;
+        case grouping::sorted: order_by_length<Index>(lengths_, longest_, order_); break;
+        case grouping::windows: arrange_windows(); break;
+        case grouping::bucketed: arrange_buckets(); break;
+        }
+    }
+
+    constexpr void arrange_windows()
+    {
+        std::size_t window = std::min(options_.window, count_);
+        if (options_.rows < count_)
+            window = std::min((window + options_.rows - 1) / options_.rows * options_.rows, count_);
+        sorted_windows<Index>(lengths_, longest_, window, key(draw_sequences), order_);
+        // Without a budget batches of `rows` end where windows do: one group, whose last batch alone may be short.
+        if (options_.budget != no_limit || options_.aim == objective::least_padding) {
+            groups_.assign(1, 0);
+            for (std::size_t end = window; end < count_; end += window)
+                groups_.push_back(end);
+            groups_.push_back(count_);
+        }
+    }
+
+    constexpr void arrange_buckets()
+    {
+        std::vector<Index> drawn;
+        if (options_.order == batch_order::shuffled) {
+            drawn.assign(count_, Index{0});
+            shuffled_order<Index>(drawn, key(draw_sequences));
+        }
+        const auto edges = options_.edges.edges();
+        const auto bucket_of = [&](std::size_t i) {
+            return static_cast<std::uint64_t>(std::lower_bound(edges.begin(), edges.end(), length(i)) - edges.begin());
+        };
+        const auto item = [&](std::size_t i) { return drawn.empty() ? static_cast<Index>(i) : drawn[i]; };
+        const auto ends = counting_pass<Index>(count_, edges.size(), 0, item, bucket_of, order_);
+        groups_.assign(1, 0);
+        for (std::size_t b = 0; b < edges.size(); ++b)
+            groups_.push_back(ends[b]);
+    }
+
+    // ---- cut: batches_, by growing place in order_
+
+    constexpr void cut()
+    {
+        for (std::size_t g = 0; g + 1 < groups_.size(); ++g) {
+            const std::size_t begin = groups_[g];
+            const std::size_t end = groups_[g + 1];
+            if (begin == end)
+                continue;
+            const std::size_t first = batches_.size();
+            bool last_is_first = false;  // whether the batch that is left over lies at the group's beginning
+            if (!is_sorted())
+                cut_in_order(begin, end);
+            else if (options_.aim == objective::least_padding)
+                cut_for_least_padding(begin, end);
+            else if (options_.budget == no_limit)
+                cut_in_order(begin, end);
+            else
+                last_is_first = cut_from_longest(begin, end);
+            // What is left over of a window is short of nothing: the next one takes other lengths.
+            if (options_.group != grouping::windows || g + 2 == groups_.size())
+                finish(last_is_first ? first : batches_.size() - 1, begin, end);
+        }
+    }
+
+    constexpr void add(std::size_t begin, std::size_t end, std::size_t width)
+    {
+        batches_.push_back({static_cast<Index>(begin), static_cast<Index>(end), static_cast<Index>(width)});
+    }
+
+    constexpr void cut_in_order(std::size_t begin, std::size_t end)
+    {
+        if (options_.budget == no_limit) {
+            for (std::size_t at = begin; at < end; at += std::min(options_.rows, end - at)) {
+                const std::size_t rows = std::min(options_.rows, end - at);
+                // The last is the longest where they are sorted.
+                add(at, at + rows, is_sorted() ? width_for(length(order_[at + rows - 1])) : width_of(at, at + rows));
+            }
+            return;
+        }
+        std::size_t first = begin;
+        std::size_t width = 0;
+        for (std::size_t at = begin; at < end; ++at) {
+            const std::size_t wider = std::max(width, width_for(length(order_[at])));
+            if (at != first && at - first + 1 > most_rows(wider)) {
+                add(first, at, width);
+                first = at;
+                width = width_for(length(order_[at]));
+            } else {
+                width = wider;
+            }
+        }
+        add(first, end, width);
+    }
+
+    // Sorted. The longest sequence that is left needs a batch of its width, which holds most_rows of it at the most; giving it
+    // the next longest leaves the shortest for later, so no other cuts need fewer batches.
+    constexpr bool cut_from_longest(std::size_t begin, std::size_t end)
+    {
+        const std::size_t first = batches_.size();
+        while (end > begin) {
+            const std::size_t width = width_for(length(order_[end - 1]));
+            const std::size_t rows = std::min(most_rows(width), end - begin);
+            add(end - rows, end, width);
+            end -= rows;
+        }
+        std::reverse(batches_.begin() + static_cast<std::ptrdiff_t>(first), batches_.end());
+        return true;
+    }
+
+    // Sorted. Of all cuts into the fewest batches those with the fewest cells. Where t batches end lies between from_end[t], where
+    // the greedy cuts from the longest put it, and from_begin[t], where those from the shortest do; these ranges are apart (else
+    // one batch less would do), so that all levels together are n places. With w the width, which never falls, the cells
+    // (j - i) * w(j) of a batch [i, j) have the property that halving needs (edges.hpp), and what is not allowed, i far from j,
+    // is so for all later j.
+    constexpr void cut_for_least_padding(std::size_t begin, std::size_t end)
+    {
+        const std::size_t first = batches_.size();
+        cut_from_longest(begin, end);
+        const std::size_t levels = batches_.size() - first;
+        std::vector<Index> from_end(levels + 1, static_cast<Index>(begin));
+        for (std::size_t t = 1; t <= levels; ++t)
+            from_end[t] = batches_[first + t - 1].end;
+        std::vector<Index> from_begin(levels + 1, static_cast<Index>(begin));
+        for (std::size_t t = 1; t <= levels; ++t) {
+            std::size_t j = from_end[t];
+            while (j < end && lowest(j + 1) <= from_begin[t - 1])
+                ++j;
+            from_begin[t] = static_cast<Index>(j);
+        }
+        std::vector<std::uint64_t> cells(end - begin + 1, 0);
+        std::vector<Index> before(end - begin + 1, static_cast<Index>(begin));
+        for (std::size_t t = 1; t <= levels; ++t)
+            halve({cells, before, begin}, from_end[t], std::size_t{from_begin[t]} + 1, from_end[t - 1],
+                  std::size_t{from_begin[t - 1]} + 1);
+        std::size_t j = end;
+        for (std::size_t t = levels; t > 0; --t) {
+            const std::size_t i = before[j - begin];
+            batches_[first + t - 1] = {static_cast<Index>(i), static_cast<Index>(j),
+                                       static_cast<Index>(width_for(length(order_[j - 1])))};
+            j = i;
+        }
+    }
+    // The first place from which a batch may reach up to j.
+    constexpr std::size_t lowest(std::size_t j) const
+    {
+        const std::size_t rows = most_rows(width_for(length(order_[j - 1])));
+        return j - std::min(rows, j);
+    }
+    struct table {
+        std::vector<std::uint64_t>& cells;
+        std::vector<Index>& before;
+        std::size_t begin;
+    };
+    // For j in [first, last), its best i known to lie in [low, high).
+    constexpr void halve(table of, std::size_t first, std::size_t last, std::size_t low, std::size_t high)
+    {
+        if (first >= last)
+            return;
+        const std::size_t j = first + (last - first) / 2;
+        const std::uint64_t width = width_for(length(order_[j - 1]));
+        std::size_t best = std::max(low, lowest(j));
+        std::uint64_t least = of.cells[best - of.begin] + (j - best) * width;
+        for (std::size_t i = best + 1; i < std::min(j, high); ++i) {
+            const std::uint64_t cost = of.cells[i - of.begin] + (j - i) * width;
+            if (cost < least) {
+                least = cost;
+                best = i;
+            }
+        }
+        of.cells[j - of.begin] = least;
+        of.before[j - of.begin] = static_cast<Index>(best);
+        halve(of, first, j, low, best + 1);
+        halve(of, j + 1, last, best, high);
+    }
+
+    // What becomes of a batch that is left over, of the group [begin, end).
+    constexpr void finish(std::size_t b, std::size_t begin, std::size_t end)
+    {
+        const batch left = batches_[b];
+        if (options_.last == last_batch::keep || left.rows() >= most_rows(left.width) || most_rows(left.width) == no_limit)
+            return;
+        if (options_.last == last_batch::drop) {
+            batches_.erase(batches_.begin() + static_cast<std::ptrdiff_t>(b));
+            return;
+        }
+        // Its rows and more of the group, behind all others: batches are runs of order_.
+        const std::size_t first = order_.size();
+        for (std::size_t i = left.begin; i < left.end; ++i)
+            order_.push_back(Index{order_[i]});
+        const bool backward = is_sorted() && left.end == end;
+        std::size_t next = backward ? left.begin : left.end;
+        std::size_t width = left.width;
+        while (true) {
+            const std::size_t from = backward ? (next == begin ? end : next) - 1 : (next == end ? begin : next);
+            const std::size_t wider = std::max(width, width_for(length(order_[from])));
+            if (order_.size() - first + 1 > most_rows(wider))
+                break;
+            width = wider;
+            order_.push_back(Index{order_[from]});
+            next = backward ? from : from + 1;
+        }
+        batches_[b] = {static_cast<Index>(first), static_cast<Index>(order_.size()), static_cast<Index>(width)};
+    }
+
+    // ---- steps: as many batches as whole steps take
+
+    constexpr void fit_steps()
+    {
+        const std::size_t over = batches_.size() % options_.batches_per_step;
+        if (over == 0)
+            return;
+        if (options_.last == last_batch::drop)
+            batches_.resize(batches_.size() - over);
+        else if (options_.last == last_batch::fill)
+            for (std::size_t i = 0; batches_.size() % options_.batches_per_step != 0; ++i)
+                batches_.push_back(batch{batches_[i]});
+        else
+            split(options_.batches_per_step - over);
+    }
+
+    // Halves, thirds, ... of the batches with the most cells, until there are `more`; batches without rows where there are not
+    // enough rows.
+    constexpr void split(std::size_t more)
+    {
+        std::vector<std::size_t> parts(batches_.size(), 1);
+        std::vector<std::size_t> heap;
+        const auto share = [&](std::size_t b) { return batches_[b].cells() / parts[b]; };
+        const auto smaller = [&](std::size_t a, std::size_t b) { return share(a) != share(b) ? share(a) < share(b) : a > b; };
+        for (std::size_t b = 0; b < batches_.size(); ++b)
+            if (batches_[b].rows() > 1)
+                heap.push_back(b);
+        std::make_heap(heap.begin(), heap.end(), smaller);
+        for (; more != 0 && !heap.empty(); --more) {
+            std::pop_heap(heap.begin(), heap.end(), smaller);
+            const std::size_t b = heap.back();
+            heap.pop_back();
+            if (++parts[b] < batches_[b].rows()) {
+                heap.push_back(b);
+                std::push_heap(heap.begin(), heap.end(), smaller);
+            }
+        }
+        const std::vector<batch> whole = std::exchange(batches_, {});
+        for (std::size_t b = 0; b < whole.size(); ++b) {
+            const std::size_t rows = whole[b].rows();
+            std::size_t at = whole[b].begin;
+            for (std::size_t p = 0; p < parts[b]; ++p) {
+                const std::size_t next = whole[b].begin + rows / parts[b] * (p + 1) + std::min(p + 1, rows % parts[b]);
+                add(at, next, parts[b] == 1 ? whole[b].width : width_of(at, next));
+                at = next;
+            }
+        }
+        for (; more != 0; --more)
+            add(0, 0, 0);
+    }
+
+    // ---- the order of batches
+
+    constexpr void order_batches()
+    {
+        if (options_.order == batch_order::planned)
+            return;
+        if (options_.order == batch_order::longest_first) {
+            std::stable_sort(batches_.begin(), batches_.end(), [](const batch& a, const batch& b) {
+                return a.width != b.width ? a.width > b.width : a.rows() > b.rows();
+            });
+            return;
+        }
+        const std::size_t step = options_.batches_per_step;
+        if (step > 1)  // the batches of a step cost about the same
+            std::stable_sort(batches_.begin(), batches_.end(),
+                             [](const batch& a, const batch& b) { return a.cells() < b.cells(); });
+        const std::size_t steps = batches_.size() / step;
+        const std::uint64_t of_steps = key(draw_batches);
+        for (std::size_t s = steps; s > 1; --s) {
+            const std::size_t other = static_cast<std::size_t>(batten::detail::below(s, batten::detail::draw(of_steps, s)));
+            if (other != s - 1)
+                std::swap_ranges(at(step * (s - 1)), at(step * s), at(step * other));
+        }
+        const std::uint64_t of_ranks = key(draw_ranks);
+        for (std::size_t b = 0; step > 1 && b < batches_.size(); ++b) {
+            const std::size_t left = step - b % step;
+            std::swap(batches_[b], batches_[b + static_cast<std::size_t>(
+                                                    batten::detail::below(left, batten::detail::draw(of_ranks, b)))]);
+        }
+    }
+    constexpr auto at(std::size_t b) { return batches_.begin() + static_cast<std::ptrdiff_t>(b); }
+
+    // ---- emit
+
+    constexpr batch_plan<Index> emit()
+    {
+        std::vector<Index> offsets;
+        std::vector<Index> widths;
+        offsets.reserve(batches_.size() + 1);
+        widths.reserve(batches_.size());
+        offsets.push_back(0);
+        bool in_place = true;
+        for (const batch& b : batches_) {
+            in_place = in_place && b.begin == offsets.back();
+            offsets.push_back(static_cast<Index>(offsets.back() + b.rows()));
+            widths.push_back(b.width);
+        }
+        if (in_place) {
+            order_.resize(offsets.back(), Index{0});
+        } else {
+            std::vector<Index> order;
+            order.reserve(offsets.back());
+            for (const batch& b : batches_)
+                for (std::size_t i = b.begin; i < b.end; ++i)
+                    order.push_back(order_[i]);
+            order_ = std::move(order);
+        }
+        return batch_plan<Index>(count_, std::move(order_), std::move(offsets), std::move(widths));
+    }
+
+    const Lengths& lengths_;
+    const batch_options& options_;
+    std::size_t count_;
+    std::size_t longest_ = 0;
+    std::vector<Index> order_{};
+    std::vector<std::size_t> groups_{};
+    std::vector<batch> batches_{};
+};
+
+}  // namespace detail
+
+// Plans batches for sequences of these lengths: a pure function of its arguments, the same on every machine.
+//
+//     auto plan = batten::plan::batches(lengths, {.group = grouping::windows, .budget = 16384, .seed = 7});
+//     for (auto batch : plan)
+//         collate(batten::select(inputs, batch.rows), memory);
+//
+// Errors   neither rows nor budget; a zero among the options; a negative length; a sequence over the budget alone (row, its
+//          width, the budget) or over the last edge (row, its length, the edge); more than Index / 2 sequences.
+// Cost     O(n + longest); memory of the plan 4 bytes a sequence and 8 a batch (Index of 4 bytes), while it is made up to 12
+//          bytes a sequence and 12 a batch more.
+template <std::unsigned_integral Index = std::uint32_t, std::ranges::random_access_range Lengths>
+    requires token<std::ranges::range_value_t<Lengths>>
+[[nodiscard]] constexpr result<batch_plan<Index>> try_batches(const Lengths& lengths, const batch_options& options)
+{
+    batch_plan<Index> plan;
+    error reason;
+    if (!detail::batch_planner<Index, Lengths>(lengths, options).run(plan, reason))
+        return reason;
+    return plan;
+}
+template <std::unsigned_integral Index = std::uint32_t, std::ranges::random_access_range Lengths>
+    requires token<std::ranges::range_value_t<Lengths>>
+[[nodiscard]] constexpr batch_plan<Index> batches(const Lengths& lengths, const batch_options& options)
+{
+    return try_batches<Index>(lengths, options).value();
+}
+
+}  // namespace batten::plan
+
+#endif
