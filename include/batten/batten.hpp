@@ -12,9 +12,13 @@
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
 #include <batten/overflow.hpp>
+#include <batten/plan/batches.hpp>
 #include <batten/plan/edges.hpp>
 #include <batten/plan/histogram.hpp>
 #include <batten/plan/order.hpp>
+#include <batten/plan/ranks.hpp>
+#include <batten/plan/stream.hpp>
+#include <batten/plan/waste.hpp>
 #include <batten/presets.hpp>
 #include <batten/sequences.hpp>
 #include <batten/side.hpp>

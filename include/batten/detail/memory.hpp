@@ -11,6 +11,7 @@
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -40,6 +41,24 @@ inline void* allocate_bytes(std::size_t bytes) noexcept
 inline void deallocate_bytes(void* memory, std::size_t bytes) noexcept
 {
     ::operator delete(memory, std::align_val_t{bytes < huge_buffer_bytes ? line_bytes : huge_page_bytes});
+}
+
+[[noreturn]] inline void throw_bad_alloc()
+{
+#if defined(__cpp_exceptions)
+    throw std::bad_alloc();
+#else
+    std::abort();
+#endif
+}
+
+// Asks for the cache line of `address`, to be written soon.
+constexpr void prefetch_to_write([[maybe_unused]] const void* address) noexcept
+{
+#if defined(__GNUC__)
+    if (!std::is_constant_evaluated())
+        __builtin_prefetch(address, 1);
+#endif
 }
 
 // An array of T, 64-byte aligned, that keeps its memory when it shrinks; std::allocator in constant evaluation.
@@ -119,19 +138,49 @@ private:
             deallocate_bytes(data_, capacity_ * sizeof(T));
     }
 
-    [[noreturn]] static void throw_bad_alloc()
-    {
-#if defined(__cpp_exceptions)
-        throw std::bad_alloc();
-#else
-        std::abort();
-#endif
-    }
-
     T* data_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
 };
+
+// The memory of a buffer for std::vector; std::allocator in constant evaluation.
+template <class T>
+struct buffer_allocator {
+    using value_type = T;
+
+    constexpr buffer_allocator() noexcept = default;
+    template <class U>
+    constexpr buffer_allocator(const buffer_allocator<U>& /*other*/) noexcept
+    {
+    }
+
+    [[nodiscard]] constexpr T* allocate(std::size_t elements)
+    {
+        if (std::is_constant_evaluated())
+            return std::allocator<T>().allocate(elements);
+        void* const memory = elements <= static_cast<std::size_t>(-1) / sizeof(T) ? allocate_bytes(elements * sizeof(T)) : nullptr;
+        if (memory == nullptr)
+            throw_bad_alloc();
+        return static_cast<T*>(memory);
+    }
+    constexpr void deallocate(T* memory, std::size_t elements) noexcept
+    {
+        if (std::is_constant_evaluated())
+            std::allocator<T>().deallocate(memory, elements);
+        else
+            deallocate_bytes(memory, elements * sizeof(T));
+    }
+
+    template <class U>
+    constexpr bool operator==(const buffer_allocator<U>& /*other*/) const noexcept
+    {
+        return true;
+    }
+};
+
+// A vector for arrays that may be large: fresh huge pages cost less than small ones.
+template <class T>
+using buffer_vector = std::vector<T, buffer_allocator<T>>;
 
 }  // namespace batten::detail
 

@@ -3,6 +3,7 @@
 #ifndef BATTEN_PLAN_BATCHES_HPP_INCLUDED
 #define BATTEN_PLAN_BATCHES_HPP_INCLUDED
 
+#include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
 #include <batten/length.hpp>
@@ -16,6 +17,8 @@
 #include <limits>
 #include <ranges>
 #include <span>
+#include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -45,7 +48,7 @@ enum class over_budget : unsigned char {
     is_alone,  // a batch of its own
 };
 
-// Of sorted sequences and windows: what the cuts between batches are chosen by. Either has the fewest batches that there can be.
+// Of sorted sequences and windows: how the cuts between batches are chosen. Either makes the fewest batches that there can be.
 enum class objective : unsigned char {
     fewest_batches,  // found from the longest on, O(batches)
     least_padding,   // the fewest pads among those, O(n log n)
@@ -90,12 +93,14 @@ struct planned_batch {
 template <std::unsigned_integral Index = std::uint32_t>
 class batch_plan {
 public:
-    // Row numbers that are in no batch, for inverse().
+    using array = batten::detail::buffer_vector<Index>;
+
+    // Place of a row that is in no batch, for inverse().
     static constexpr Index nowhere = std::numeric_limits<Index>::max();
 
     constexpr batch_plan() : offsets_(1, Index{0}) {}
     // Requires: offsets from 0 to order.size(), increasing, one more than widths.
-    constexpr batch_plan(std::size_t sequences, std::vector<Index> order, std::vector<Index> offsets, std::vector<Index> widths)
+    constexpr batch_plan(std::size_t sequences, array order, std::vector<Index> offsets, std::vector<Index> widths)
         : sequences_(sequences), order_(std::move(order)), offsets_(std::move(offsets)), widths_(std::move(widths))
     {
     }
@@ -129,7 +134,7 @@ public:
 
 private:
     std::size_t sequences_ = 0;
-    std::vector<Index> order_;
+    array order_;
     std::vector<Index> offsets_;
     std::vector<Index> widths_;
 };
@@ -170,7 +175,10 @@ private:
     };
     enum purpose : std::uint64_t { draw_sequences = 1, draw_batches = 2, draw_ranks = 3 };
 
-    constexpr std::size_t length(std::size_t i) const { return static_cast<std::size_t>(std::ranges::begin(lengths_)[place(i)]); }
+    constexpr std::size_t length(std::size_t i) const
+    {
+        return static_cast<std::size_t>(std::ranges::begin(lengths_)[place(i)]);
+    }
     static constexpr auto place(std::size_t i)
     {
         return static_cast<std::ranges::range_difference_t<const Lengths>>(i);
@@ -210,26 +218,23 @@ private:
         }
         const bool bucketed = options_.group == grouping::bucketed;
         if (bucketed && longest_ > options_.edges.limit())
-            return over_limit(first_row([&](std::size_t n) { return n > options_.edges.limit(); }), options_.edges.limit(), reason);
+            return over_limit([&](std::size_t n) { return n > options_.edges.limit(); }, options_.edges.limit(), reason);
         const std::size_t widest = bucketed ? options_.edges.limit() : longest_;
         if (widest > std::numeric_limits<Index>::max() - (options_.multiple - 1))
             return fail(reason, {error_code::size_overflow, error::no_row, widest, options_.multiple, {}});
         // Rows are named by their length; a budget counts the width that this is rounded up to.
         if (options_.over == over_budget::is_error && options_.budget != no_limit && width_for(longest_) > options_.budget)
-            return over_limit(first_row([&](std::size_t n) { return width_for(n) > options_.budget; }), options_.budget, reason);
+            return over_limit([&](std::size_t n) { return width_for(n) > options_.budget; }, options_.budget, reason);
         return true;
     }
-    template <class Is>
-    constexpr std::size_t first_row(const Is& is) const
+    // Names the first row whose length is over.
+    template <class IsOver>
+    constexpr bool over_limit(const IsOver& is_over, std::size_t limit, error& reason) const
     {
         std::size_t i = 0;
-        while (!is(length(i)))
+        while (!is_over(length(i)))
             ++i;
-        return i;
-    }
-    constexpr bool over_limit(std::size_t row, std::size_t limit, error& reason) const
-    {
-        return fail(reason, {error_code::row_over_limit, row, length(row), limit, {}});
+        return fail(reason, {error_code::row_over_limit, i, length(i), limit, {}});
     }
 
     // ---- widths and limits
@@ -295,7 +300,7 @@ private:
 
     constexpr void arrange_buckets()
     {
-        std::vector<Index> drawn;
+        buffer_vector<Index> drawn;
         if (options_.order == batch_order::shuffled) {
             drawn.assign(count_, Index{0});
             shuffled_order<Index>(drawn, key(draw_sequences));
@@ -381,11 +386,11 @@ private:
         return true;
     }
 
-    // Sorted. Of all cuts into the fewest batches those with the fewest cells. Where t batches end lies between from_end[t], where
-    // the greedy cuts from the longest put it, and from_begin[t], where those from the shortest do; these ranges are apart (else
-    // one batch less would do), so that all levels together are n places. With w the width, which never falls, the cells
-    // (j - i) * w(j) of a batch [i, j) have the property that halving needs (edges.hpp), and what is not allowed, i far from j,
-    // is so for all later j.
+    // Sorted. Of all cuts into the fewest batches those with the fewest cells. Where t batches end lies between from_end[t],
+    // where the greedy cuts from the longest put it, and from_begin[t], where those from the shortest do. These ranges are
+    // apart (else one batch less would do), so that all levels together are n places. With w the width, which never falls, the cells
+    // (j - i) * w(j) of a batch [i, j) have the property that halving needs (edges.hpp), and an i too far from j is too far
+    // from all later j.
     constexpr void cut_for_least_padding(std::size_t begin, std::size_t end)
     {
         const std::size_t first = batches_.size();
@@ -401,8 +406,8 @@ private:
                 ++j;
             from_begin[t] = static_cast<Index>(j);
         }
-        std::vector<std::uint64_t> cells(end - begin + 1, 0);
-        std::vector<Index> before(end - begin + 1, static_cast<Index>(begin));
+        buffer_vector<std::uint64_t> cells(end - begin + 1, 0);
+        buffer_vector<Index> before(end - begin + 1, static_cast<Index>(begin));
         for (std::size_t t = 1; t <= levels; ++t)
             halve({cells, before, begin}, from_end[t], std::size_t{from_begin[t]} + 1, from_end[t - 1],
                   std::size_t{from_begin[t - 1]} + 1);
@@ -421,8 +426,8 @@ private:
         return j - std::min(rows, j);
     }
     struct table {
-        std::vector<std::uint64_t>& cells;
-        std::vector<Index>& before;
+        buffer_vector<std::uint64_t>& cells;
+        buffer_vector<Index>& before;
         std::size_t begin;
     };
     // For j in [first, last), its best i known to lie in [low, high).
@@ -533,16 +538,18 @@ private:
     {
         if (options_.order == batch_order::planned)
             return;
+        // Batches that are alike keep their order; those without rows, and repeated ones, are alike in all.
         if (options_.order == batch_order::longest_first) {
-            std::stable_sort(batches_.begin(), batches_.end(), [](const batch& a, const batch& b) {
-                return a.width != b.width ? a.width > b.width : a.rows() > b.rows();
+            std::sort(batches_.begin(), batches_.end(), [](const batch& a, const batch& b) {
+                return std::tuple(b.width, b.rows(), a.begin) < std::tuple(a.width, a.rows(), b.begin);
             });
             return;
         }
         const std::size_t step = options_.batches_per_step;
         if (step > 1)  // the batches of a step cost about the same
-            std::stable_sort(batches_.begin(), batches_.end(),
-                             [](const batch& a, const batch& b) { return a.cells() < b.cells(); });
+            std::sort(batches_.begin(), batches_.end(), [](const batch& a, const batch& b) {
+                return std::tuple(a.cells(), a.begin) < std::tuple(b.cells(), b.begin);
+            });
         const std::size_t steps = batches_.size() / step;
         const std::uint64_t of_steps = key(draw_batches);
         for (std::size_t s = steps; s > 1; --s) {
@@ -577,7 +584,7 @@ private:
         if (in_place) {
             order_.resize(offsets.back(), Index{0});
         } else {
-            std::vector<Index> order;
+            buffer_vector<Index> order;
             order.reserve(offsets.back());
             for (const batch& b : batches_)
                 for (std::size_t i = b.begin; i < b.end; ++i)
@@ -591,7 +598,7 @@ private:
     const batch_options& options_;
     std::size_t count_;
     std::size_t longest_ = 0;
-    std::vector<Index> order_{};
+    buffer_vector<Index> order_{};
     std::vector<std::size_t> groups_{};
     std::vector<batch> batches_{};
 };

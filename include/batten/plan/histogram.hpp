@@ -140,7 +140,8 @@ private:
                 continue;
             if (kept != 0 && bins_[kept - 1].length == b.length) {
                 if (!add(bins_[kept - 1].count, b.count, bins_[kept - 1].count))
-                    return batten::detail::fail(reason, {error_code::size_overflow, error::no_row, bins_[kept - 1].count, b.count, {}});
+                    return batten::detail::fail(reason,
+                                                {error_code::size_overflow, error::no_row, bins_[kept - 1].count, b.count, {}});
             } else {
                 bins_[kept++] = b;
             }

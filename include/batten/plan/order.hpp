@@ -3,6 +3,7 @@
 #ifndef BATTEN_PLAN_ORDER_HPP_INCLUDED
 #define BATTEN_PLAN_ORDER_HPP_INCLUDED
 
+#include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
 #include <batten/sequences.hpp>
@@ -22,6 +23,7 @@ namespace batten::plan {
 
 namespace detail {
 
+using batten::detail::buffer_vector;
 using batten::detail::fail;
 
 // Stable by the digit at `shift`: order[i] = from(i) in that order. Returns where each digit ends.
@@ -35,9 +37,14 @@ constexpr std::vector<Index> counting_pass(std::size_t n, std::size_t digits, st
         ++next[static_cast<std::size_t>(key_of(i) >> shift & mask) + 1];
     for (std::size_t d = 1; d < next.size(); ++d)
         next[d] = static_cast<Index>(next[d] + next[d - 1]);
+    const auto next_of = [&](Index item) -> Index& { return next[static_cast<std::size_t>(key_of(item) >> shift & mask)]; };
+    // Places lie in as many cache lines as there are digits: they are asked for well before they are written.
+    constexpr std::size_t ahead = 64;
     for (std::size_t i = 0; i < n; ++i) {
+        if (i + ahead < n)
+            batten::detail::prefetch_to_write(order.data() + next_of(from(i + ahead)));
         const Index item = from(i);
-        order[next[static_cast<std::size_t>(key_of(item) >> shift & mask)]++] = item;
+        order[next_of(item)++] = item;
     }
     return next;
 }
@@ -56,7 +63,7 @@ constexpr void order_by_length(const Lengths& lengths, std::uint64_t longest, st
         counting_pass<Index>(n, static_cast<std::size_t>(longest) + 1, 0, itself, length, order);
         return;
     }
-    std::vector<Index> other(n, Index{0});
+    buffer_vector<Index> other(n, Index{0});
     std::span<Index> from = order;
     std::span<Index> to(other);
     for (std::size_t i = 0; i < n; ++i)
@@ -146,7 +153,7 @@ constexpr void sorted_windows(const Lengths& lengths, std::size_t longest, std::
 {
     const std::size_t n = order.size();
     const auto at = std::ranges::begin(lengths);
-    std::vector<length_and_item<Index>> drawn(n, length_and_item<Index>{});
+    buffer_vector<length_and_item<Index>> drawn(n, length_and_item<Index>{});
     shuffle_into<length_and_item<Index>>(
         key,
         [&](std::size_t i) {

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// Batches of sequences that arrive one by one: each waits in the bucket of its length, and a bucket that is full is a batch.
+#ifndef BATTEN_PLAN_STREAM_HPP_INCLUDED
+#define BATTEN_PLAN_STREAM_HPP_INCLUDED
+
+#include <batten/detail/random.hpp>
+#include <batten/error.hpp>
+#include <batten/length.hpp>
+#include <batten/plan/batches.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace batten::plan {
+
+// At least one of rows and budget is needed.
+struct stream_options {
+    bucketed_length edges{};        // widths of the buckets
+    std::size_t rows = no_limit;    // of a batch, at the most
+    std::size_t budget = no_limit;  // of padded cells in a batch, at the most: rows * edge
+    over_budget over = over_budget::is_error;
+};
+
+// A batch that left: the numbers that its sequences were pushed with, in that order.
+struct streamed_batch {
+    std::span<const std::uint64_t> ids{};  // valid until the next call
+    std::size_t width = 0;                 // the bucket's edge
+};
+
+// Sequences wait in it as the number that the caller gave them; nothing else of them is kept.
+//
+// Memory  max_pending() numbers, reached as buckets fill; nothing is allocated once the buckets have grown.
+// Cost    O(log buckets) a sequence.
+class stream_batcher {
+public:
+    // Errors: no ladder, or one that does not increase; neither rows nor budget; one of them 0.
+    constexpr explicit stream_batcher(stream_options options) : stream_batcher(try_make(std::move(options)).value()) {}
+    [[nodiscard]] static constexpr result<stream_batcher> try_make(stream_options options)
+    {
+        error reason;
+        if (!options.edges.check(reason))
+            return reason;
+        if (options.rows == 0 || options.budget == 0)
+            return error{error_code::argument_not_positive, error::no_row, 0, {}, options.rows == 0 ? "rows" : "budget"};
+        if (options.rows == no_limit && options.budget == no_limit)
+            return error{error_code::batches_unlimited, error::no_row, {}, {}, {}};
+        return stream_batcher(checked{}, std::move(options));
+    }
+
+    // Takes one sequence; the batch that it completes, if it does.
+    // Errors: a length over the last edge, or an edge over the budget (row: how many came before); then nothing has changed.
+    [[nodiscard]] constexpr result<std::optional<streamed_batch>> try_push(std::uint64_t id, std::size_t length)
+    {
+        const auto edges = options_.edges.edges();
+        const auto edge = std::lower_bound(edges.begin(), edges.end(), length);
+        if (edge == edges.end())
+            return error{error_code::row_over_limit, static_cast<std::size_t>(pushed_), length, edges.back(), {}};
+        if (*edge > options_.budget && options_.over == over_budget::is_error)
+            return error{error_code::row_over_limit, static_cast<std::size_t>(pushed_), *edge, options_.budget, {}};
+        const auto b = static_cast<std::size_t>(edge - edges.begin());
+        waiting_[b].push_back(id);
+        ++pushed_;
+        return waiting_[b].size() < most_rows(*edge) ? std::nullopt : std::optional(take(b));
+    }
+    [[nodiscard]] constexpr std::optional<streamed_batch> push(std::uint64_t id, std::size_t length)
+    {
+        return try_push(id, length).value();
+    }
+
+    // A batch of what waits, the widest bucket first, until nothing does: while (auto batch = stream.flush()).
+    [[nodiscard]] constexpr std::optional<streamed_batch> flush()
+    {
+        for (std::size_t b = waiting_.size(); b-- > 0;)
+            if (!waiting_[b].empty())
+                return take(b);
+        return std::nullopt;
+    }
+
+    // Sequences that wait, and how many can at the most: a row less than full in every bucket.
+    [[nodiscard]] constexpr std::size_t pending() const noexcept
+    {
+        std::size_t sequences = 0;
+        for (const auto& bucket : waiting_)
+            sequences += bucket.size();
+        return sequences;
+    }
+    [[nodiscard]] constexpr std::size_t max_pending() const noexcept
+    {
+        std::size_t sequences = 0;
+        for (const std::size_t edge : options_.edges.edges())
+            sequences += std::min(most_rows(edge) - 1, no_limit - sequences);
+        return sequences;
+    }
+    // Sequences taken since the beginning.
+    [[nodiscard]] constexpr std::uint64_t pushed() const noexcept { return pushed_; }
+
+    // Everything that it holds, as integers to store: a check of the options, sequences taken, then for each bucket how many
+    // wait and their numbers. With restore, and pushing what came after, the batches are the same as without.
+    [[nodiscard]] constexpr std::vector<std::uint64_t> state() const
+    {
+        std::vector<std::uint64_t> numbers{check(), pushed_};
+        for (const auto& bucket : waiting_) {
+            numbers.push_back(bucket.size());
+            numbers.insert(numbers.end(), bucket.begin(), bucket.end());
+        }
+        return numbers;
+    }
+    // Errors: a state of other options, or not a state at all; then nothing has changed.
+    [[nodiscard]] constexpr result<std::size_t> try_restore(std::span<const std::uint64_t> numbers)
+    {
+        const error refused{error_code::state_of_another, error::no_row, {}, {}, "this stream: its edges or limits are others"};
+        if (numbers.size() < 2 || numbers[0] != check())
+            return refused;
+        std::vector<std::vector<std::uint64_t>> waiting;
+        std::size_t at = 2;
+        for (const std::size_t edge : options_.edges.edges()) {
+            if (at == numbers.size() || numbers[at] >= most_rows(edge) || numbers[at] > numbers.size() - at - 1)
+                return refused;
+            const auto bucket = numbers.subspan(at + 1, static_cast<std::size_t>(numbers[at]));
+            waiting.emplace_back(bucket.begin(), bucket.end());
+            at += 1 + bucket.size();
+        }
+        if (at != numbers.size())
+            return refused;
+        pushed_ = numbers[1];
+        waiting_ = std::move(waiting);
+        return pending();
+    }
+    // Returns how many wait.
+    constexpr std::size_t restore(std::span<const std::uint64_t> numbers) { return try_restore(numbers).value(); }
+
+private:
+    struct checked {};
+    constexpr stream_batcher(checked, stream_options&& options)
+        : options_(std::move(options)), waiting_(options_.edges.edges().size())
+    {
+    }
+
+    constexpr std::size_t most_rows(std::size_t edge) const noexcept
+    {
+        if (options_.budget == no_limit)
+            return options_.rows;
+        return std::max<std::size_t>(1, std::min(options_.rows, options_.budget / edge));
+    }
+
+    constexpr streamed_batch take(std::size_t b)
+    {
+        left_.clear();
+        std::swap(left_, waiting_[b]);
+        return {left_, options_.edges.edges()[b]};
+    }
+
+    constexpr std::uint64_t check() const noexcept
+    {
+        std::uint64_t check = batten::detail::key_of({options_.rows, options_.budget});
+        for (const std::size_t edge : options_.edges.edges())
+            check = batten::detail::key_of({check, edge});
+        return check;
+    }
+
+    stream_options options_;
+    std::vector<std::vector<std::uint64_t>> waiting_;
+    std::vector<std::uint64_t> left_{};  // the batch that left last
+    std::uint64_t pushed_ = 0;
+};
+
+}  // namespace batten::plan
+
+#endif
