@@ -35,6 +35,7 @@ struct summary {
     std::size_t dropped_tokens = 0;        // tokens that truncation dropped
     std::size_t targets = 0;               // targets that are trained (column 0 of model_shifts is none)
     std::size_t rows_without_targets = 0;  // rows that train nothing
+    std::size_t max_seqlen = 0;            // columns of the longest segment, a pad tail that is one among them
 
     constexpr summary& operator+=(const summary& other) noexcept
     {
@@ -43,6 +44,7 @@ struct summary {
         dropped_tokens += other.dropped_tokens;
         targets += other.targets;
         rows_without_targets += other.rows_without_targets;
+        max_seqlen = max_seqlen < other.max_seqlen ? other.max_seqlen : max_seqlen;
         return *this;
     }
     friend constexpr bool operator==(const summary&, const summary&) noexcept = default;
@@ -103,14 +105,15 @@ struct extent {
     std::size_t width = 0;  // of the last row, the widest
     std::size_t segments = 0;
     std::size_t cells = 0;  // without a pitch
+    std::size_t pad_segments = 0;  // 1 where a pad tail is a segment of its own
 };
 
-// Elements that Field's span needs: segments + extra; cells; or, with a pitch, (rows - 1) * pitch + width.
+// Elements that Field's span needs: segments (and pad segments) + extra; cells; or, with a pitch, (rows - 1) * pitch + width.
 template <class Field>
 constexpr std::size_t elements_of(const extent& of, std::size_t pitch) noexcept
 {
     if constexpr (segment_field<Field>)
-        return of.segments + extra_of<Field>();
+        return of.segments + extra_of<Field>() + (counts_pad_segments<Field>::value ? of.pad_segments : 0);
     else if (pitch == 0 || of.rows == 0)
         return of.cells;
     else
@@ -159,12 +162,19 @@ template <class Fields>
 struct batch_shape : detail::shape_elements<batch_shape<Fields>, Fields> {
     std::size_t rows = 0;
     std::size_t width = 0;
-    std::size_t segments = 0;  // as many as rows, where each row is one sequence
+    std::size_t segments = 0;      // as many as rows, where each row is one sequence
+    std::size_t pad_segments = 0;  // 1 where a pad tail is a segment of its own
 
     constexpr batch_shape() = default;
-    constexpr explicit batch_shape(const detail::extent& of) noexcept : rows(of.rows), width(of.width), segments(of.segments) {}
+    constexpr explicit batch_shape(const detail::extent& of) noexcept
+        : rows(of.rows), width(of.width), segments(of.segments), pad_segments(of.pad_segments)
+    {
+    }
 
-    [[nodiscard]] constexpr detail::extent extent() const noexcept { return {rows, width, segments, rows * width}; }
+    [[nodiscard]] constexpr detail::extent extent() const noexcept
+    {
+        return {rows, width, segments, rows * width, pad_segments};
+    }
 
     friend constexpr bool operator==(const batch_shape&, const batch_shape&) noexcept = default;
 };
@@ -468,6 +478,10 @@ public:
     [[nodiscard]] constexpr auto labels(std::integral auto... r) const noexcept { return get<batten::labels>(r...); }
     [[nodiscard]] constexpr auto segment_ids(std::integral auto... r) noexcept { return get<batten::segment_ids>(r...); }
     [[nodiscard]] constexpr auto segment_ids(std::integral auto... r) const noexcept { return get<batten::segment_ids>(r...); }
+
+    // Packed: where each segment begins, and where the last one ends.
+    [[nodiscard]] constexpr auto cu_seqlens() noexcept { return get<batten::cu_seqlens>(); }
+    [[nodiscard]] constexpr auto cu_seqlens() const noexcept { return get<batten::cu_seqlens>(); }
 
     // For each segment, whether the collator's fields name them or not.
     [[nodiscard]] constexpr auto lengths() noexcept { return get<batten::lengths>(); }

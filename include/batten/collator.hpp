@@ -44,6 +44,8 @@ constexpr Length default_length()
 // Everything that a collator can be told, as one aggregate: options{.pad_id = 0, .length = {512}}.
 template <class Layout, class Fields>
 struct options {
+    static_assert(!detail::field_list<Fields>::template any<detail::needs_one_row> || requires { requires Layout::is_one_row; },
+                  "batten: cu_seqlens belongs to the packed layout: use a packed_collator; for padded rows see varlen.hpp");
     static constexpr bool needs_pad_id = detail::field_list<Fields>::template any<detail::uses_pad_id>;
     using side_type = typename Layout::side_type;
     using length_type = typename Layout::length_type;
@@ -218,7 +220,7 @@ private:
 
     static constexpr detail::extent extent_of(const detail::measured& found) noexcept
     {
-        return {found.rows, found.width, found.segments, found.rows * found.width};
+        return {found.rows, found.width, found.segments, found.rows * found.width, found.pad_segments};
     }
 
     options_type options_;
@@ -227,6 +229,14 @@ private:
 // One sequence a row, padded. The collator of the README.
 template <padding_side Side, length_strategy Length, overflow_policy Overflow = reject, class Fields = causal_lm_fields>
 using collator = basic_collator<padded<Side, Length, Overflow>, Fields>;
+
+// Several sequences a row, as bins say: collate(binned(inputs, bins)).
+template <length_strategy Length = fixed_length, class Fields = binned_fields, padding_side Side = pad_right>
+using binned_collator = basic_collator<binned_rows<Length, Side>, Fields>;
+
+// All sequences in one row, without a pad between them (varlen).
+template <length_strategy Length = dynamic_length, class Fields = packed_fields, pad_tail Tail = pad_tail::is_segment>
+using packed_collator = basic_collator<packed<Length, Tail>, Fields>;
 
 }  // namespace batten
 

@@ -139,6 +139,19 @@ enum class error_code : unsigned char {
     rank_out_of_range,      // -, the rank, the number of ranks
     batch_out_of_range,     // -, the batch, the number of batches
     state_of_another,       // -; field: what does not take the state
+    capacity_too_small,     // -, the capacity, the least one that holds anything
+    capacity_too_large,     // -, the capacity, the largest one taken
+    // a mask
+    segment_past_row,             // row, where the segment ends, columns of the row; field: of queries or of keys
+    segment_row_out_of_range,     // -, the row that a segment names, the number of rows
+    offsets_not_from_zero,        // -, the first offset; field: which offsets
+    queries_past_keys,            // row where one is concerned, its queries, its keys
+    interval_outside_keys,        // row, the query, the number of its keys
+    mask_id_missing,              //
+    mask_id_not_representable,    // -, the mask id
+    probability_out_of_range,     // -; field: its name
+    probabilities_past_one,       // -, their sum in millionths
+    vocabulary_too_small,         // -, ids of the vocabulary, those of them that are special
     // a policy whose result does not fit
     width_past_maximum,      // -, the width, the maximum
     row_past_width,          // row, its columns, the width that the length strategy gave
@@ -219,6 +232,26 @@ inline std::string error::message() const
     case error_code::length_not_positive: text = "a length must be at least 1, not " + a; break;
     case error_code::ladder_empty: text = "a ladder of lengths needs at least one edge"; break;
     case error_code::ladder_not_increasing: text = "edge " + b + " of the ladder follows edge " + a; break;
+    case error_code::capacity_too_small: text = "a capacity of " + a + " columns is too small, the least is " + b; break;
+    case error_code::capacity_too_large: text = "a capacity of " + a + " columns is too large, the most is " + b; break;
+    case error_code::segment_past_row:
+        text = at + ": a segment ends at column " + a + " of " + name + ", the row at column " + b;
+        break;
+    case error_code::segment_row_out_of_range: text = "a segment lies in row " + a + ", there are " + b + " rows"; break;
+    case error_code::offsets_not_from_zero: text = name + " begins with " + a + ", not with 0"; break;
+    case error_code::queries_past_keys: text = at + " has " + a + " queries, but " + b + " keys"; break;
+    case error_code::interval_outside_keys:
+        text = at + ": the interval of query " + a + " does not lie within its " + b + " keys";
+        break;
+    case error_code::mask_id_missing: text = "chosen tokens become mask_id, which is not given: write .mask_id = ..."; break;
+    case error_code::mask_id_not_representable:
+        text = "mask_id " + a + " cannot be held by the element type of " + name;
+        break;
+    case error_code::probability_out_of_range: text = name + " is not a probability: it lies outside of [0, 1]"; break;
+    case error_code::probabilities_past_one: text = "the shares of mask_id and random ids sum to " + a + " millionths"; break;
+    case error_code::vocabulary_too_small:
+        text = "no random id can be drawn from a vocabulary of " + a + " ids, of which " + b + " are special";
+        break;
     case error_code::width_past_maximum: text = "the width comes to " + a + ", the maximum is " + b; break;
     case error_code::row_past_width:
         text = at + " takes " + a + " columns, the length strategy gave a width of " + b;

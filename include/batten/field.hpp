@@ -153,6 +153,12 @@ concept cell_field = std::copyable<Field> && !requires(const Field& field, std::
 //     static constexpr std::size_t extra = 1;                                      may be left out: 0
 //     void begin(std::span<value_type> out) const;                                 always runs, first
 //     void write(const auto& segment, std::size_t index, std::span<value_type> out) const;
+//
+// Where a pad tail is a segment of its own (packed layouts), one that says counts_pad_segments has an element more for it:
+//
+//     static constexpr bool counts_pad_segments = true;
+//     void write_tail(const pad_run& tail, std::span<value_type> out) const;
+//     bool check_tail(const pad_run& tail, error&) const;                          before the first write; may be left out
 template <class Field>
 concept segment_field =
     std::copyable<Field> && requires(const Field& field, std::span<typename Field::value_type> out) { field.begin(out); };
@@ -524,6 +530,36 @@ struct dropped_tokens : detail::segment_count<T, detail::count_dropped> {};
 template <token T = std::int64_t>
 struct targets : detail::segment_count<T, detail::count_targets> {};
 
+// Where each segment of a packed batch begins, and where the last one ends: segments + 1 entries, from 0, what variable-length
+// attention kernels take. A pad tail that is a segment of its own has an entry, too.
+template <token T = std::int32_t>
+struct cu_seqlens {
+    using value_type = T;
+    static constexpr std::string_view name = "cu_seqlens";
+    static constexpr std::size_t extra = 1;
+    static constexpr bool counts_pad_segments = true;
+    static constexpr bool needs_one_row = true;
+
+    constexpr void begin(std::span<T> out) const { out.front() = 0; }
+    constexpr void write(const auto& segment, std::size_t index, std::span<T> out) const
+    {
+        out[index + 1] = static_cast<T>(segment.first_column + segment.length);
+    }
+    constexpr void write_tail(const pad_run& tail, std::span<T> out) const { out.back() = static_cast<T>(end_of(tail)); }
+
+    constexpr bool check_segment(const auto& segment, error& reason) const
+    {
+        return detail::check_count<T>(segment.first_column + segment.length, segment.row, name, reason);
+    }
+    constexpr bool check_tail(const pad_run& tail, error& reason) const
+    {
+        return detail::check_count<T>(end_of(tail), tail.row, name, reason);
+    }
+
+private:
+    static constexpr std::size_t end_of(const pad_run& tail) noexcept { return tail.first_column + tail.length; }
+};
+
 // ---- lists of fields ---------------------------------------------------------------------------------------------------
 
 // The fields that a collator writes, as objects, since a field may have options of its own (column's pad_value).
@@ -553,6 +589,9 @@ using causal_lm_fields = fields<token_ids<>, attention_mask<>, position_ids<>, l
 using training_fields = fields<token_ids<>, attention_mask<>, position_ids<>, loss_mask<>, labels<>>;
 using inference_fields = fields<token_ids<>, attention_mask<>, position_ids<>>;
 using encoder_fields = fields<token_ids<>, attention_mask<>>;
+using binned_fields = fields<token_ids<>, attention_mask<>, position_ids<>, segment_ids<>, loss_mask<>, labels<>>;
+using packed_fields = fields<token_ids<>, position_ids<>, loss_mask<>, labels<>, cu_seqlens<>>;
+using packed_inference_fields = fields<token_ids<>, position_ids<>, cu_seqlens<>>;
 
 namespace detail {
 
@@ -620,6 +659,10 @@ struct field_list<fields<Field...>> {
 
 template <class Field>
 struct uses_pad_id : std::bool_constant<requires { requires Field::uses_pad_id; }> {};
+template <class Field>
+struct counts_pad_segments : std::bool_constant<requires { requires Field::counts_pad_segments; }> {};
+template <class Field>
+struct needs_one_row : std::bool_constant<requires { requires Field::needs_one_row; }> {};
 template <class Field>
 struct needs_pads_last : std::bool_constant<requires { requires Field::needs_pads_last; }> {};
 

@@ -57,6 +57,7 @@ struct measured {
     std::size_t width = 0;
     std::size_t segments = 0;
     std::size_t longest = 0;  // row, in columns
+    std::size_t pad_segments = 0;
     summary totals{};
 };
 
@@ -125,6 +126,8 @@ public:
     constexpr void fill(const measured& found, const Executor& run, const bound_field<Field>&... out) const
     {
         (begin_field(out), ...);
+        if (found.pad_segments != 0)
+            (write_tail(out, tail(found)), ...);
         const std::size_t piece = std::same_as<Executor, serial> ? std::max<std::size_t>(found.rows, 1)
                                                                 : piece_cells / std::max<std::size_t>(found.width, 1) + 1;
         run((found.rows + piece - 1) / piece, [&](std::size_t i) {
@@ -141,6 +144,7 @@ public:
     }
 
 private:
+    static constexpr bool has_pad_segment = requires { requires Layout::tail_is_segment; };
     static constexpr std::size_t piece_cells = std::size_t{1} << 16;
 
     // Lengths of the rows, in columns, after overflow: what a length strategy sees.
@@ -217,6 +221,7 @@ private:
             !add(found.totals.dropped_tokens, s.dropped, found.totals.dropped_tokens)) [[unlikely]]
             return fail(reason, {error_code::size_overflow, r, found.totals.real_tokens, s.length, {}});
         end = s.first_column + s.length;
+        found.totals.max_seqlen = std::max(found.totals.max_seqlen, s.length);
         ++found.segments;
         return true;
     }
@@ -234,6 +239,10 @@ private:
         if (!multiply(found.rows, found.width, cells) || cells > size_limit / 2)
             return fail(reason, {error_code::size_overflow, error::no_row, found.rows, found.width, {}});
         found.totals.padded_cells = cells - found.totals.real_tokens;
+        if constexpr (has_pad_segment) {
+            found.pad_segments = found.width != found.longest ? 1 : 0;
+            found.totals.max_seqlen = std::max(found.totals.max_seqlen, found.width - found.longest);
+        }
         return true;
     }
 
@@ -269,7 +278,29 @@ private:
         for (std::size_t r = 0; r < found.rows; ++r)
             if (!check_row(r, found.width, found.totals, reason, out...))
                 return false;
-        return true;
+        return found.pad_segments == 0 || (true && ... && check_tail(*out.field, tail(found), reason));
+    }
+
+    // The pads behind all segments of the one row, where they are a segment of their own.
+    constexpr pad_run tail(const measured& found) const
+    {
+        return {.row = 0, .first_column = found.longest, .length = found.width - found.longest, .values = options_.values()};
+    }
+    template <class Field>
+    static constexpr bool check_tail([[maybe_unused]] const Field& field, [[maybe_unused]] const pad_run& tail,
+                                     [[maybe_unused]] error& reason)
+    {
+        if constexpr (requires { field.check_tail(tail, reason); })
+            return field.check_tail(tail, reason);
+        else
+            return true;
+    }
+    template <class Field>
+    static constexpr void write_tail(const bound_field<Field>& out, const pad_run& tail)
+    {
+        using value = typename Field::value_type;
+        if constexpr (counts_pad_segments<Field>::value)
+            out.field->write_tail(tail, std::span<value>(out.data, out.elements));
     }
 
     // Column `start` of a row's first real token, or why it does not fit.

@@ -6,6 +6,7 @@
 #include <batten/error.hpp>
 #include <batten/length.hpp>
 #include <batten/overflow.hpp>
+#include <batten/sequences.hpp>
 #include <batten/side.hpp>
 
 #include <algorithm>
@@ -68,6 +69,9 @@ struct absent {};
 //     row(options, in, r, sink, reason)               sink(segment) for each segment of row r, by growing column; or the reason
 //                                                     why not and false. Asked again for a row, it must answer the same
 //
+//     static constexpr bool is_one_row, tail_is_segment;              may be left out: whether there is always one row, and
+//                                                                     whether pads behind its segments count as one more
+//
 // The engine checks before the first write that slices lie in their sequences and segments do not overlap.
 
 // The layout of one sequence a row, padded to one width.
@@ -121,6 +125,116 @@ private:
             return detail::fail(reason, {error_code::slice_over_limit, r, chosen->length, limit, {}});
         kept = *chosen;
         return true;
+    }
+};
+
+// The layout of sequence packing: a row for each bin, several pieces of sequences in it, each with positions of its own. For
+// inputs that come as binned(inputs, bins). A piece begins at the next column that is a multiple of the bins' slot_multiple; an
+// empty one takes none.
+//
+// Errors  a bin that takes more columns than the length's limit (row, its columns, the limit).
+template <length_strategy Length, padding_side Side = pad_right>
+struct binned_rows {
+    using side_type = Side;
+    using length_type = Length;
+    using overflow_type = absent<2>;
+    static constexpr bool shares_rows = true;
+
+    template <class In>
+    static constexpr std::size_t rows(const In& in)
+    {
+        static_assert(requires { in.bins(); }, "batten: this collator packs rows: say how, collate(binned(inputs, bins))");
+        return in.bins().offsets.empty() ? 0 : in.bins().offsets.size() - 1;
+    }
+    template <class In, class Visit>
+    static constexpr bool sequences(const In& in, std::size_t r, Visit visit)
+    {
+        for (const piece& p : in.pieces(r))
+            if (!visit(p.sequence))
+                return false;
+        return true;
+    }
+    template <class In>
+    static constexpr std::size_t first_segment(const In& in, std::size_t r)
+    {
+        return in.bins().offsets[r];
+    }
+
+    template <class Options, class In, class Sink>
+    static constexpr bool row(const Options& options, const In& in, std::size_t r, Sink&& sink, error& reason)
+    {
+        const std::size_t multiple = in.bins().slot_multiple;
+        std::size_t column = 0;
+        std::size_t index = 0;
+        for (const piece& p : in.pieces(r)) {
+            const std::size_t length = detail::columns_of(options.targets, p.length);
+            if (length != 0)
+                column = (column + (multiple - 1)) / multiple * multiple;
+            sink(segment{.sequence = p.sequence,
+                         .source_begin = p.begin,
+                         .kept = p.length,
+                         .length = length,
+                         .first_column = column,
+                         .index_in_row = index++});
+            column += length;
+        }
+        const std::size_t limit = detail::limit_of(options.length);
+        return column <= limit || detail::fail(reason, {error_code::row_over_limit, r, column, limit, {}});
+    }
+};
+
+// What pads behind the last sequence of a packed batch are.
+enum class pad_tail : unsigned char {
+    is_segment,  // one more segment, which attends to itself alone: for training
+    is_none,     // nothing that cu_seqlens knows of: for inference
+};
+
+// The packed layout (varlen): one row, all sequences one behind the other, without a pad between them. The length strategy is
+// asked about the row: round_up_to<8> pads the total.
+//
+// Errors  a total over the length's limit (row 0, the total, the limit).
+template <length_strategy Length, pad_tail Tail = pad_tail::is_segment>
+struct packed {
+    using side_type = absent<0>;
+    using length_type = Length;
+    using overflow_type = absent<2>;
+    static constexpr bool shares_rows = true;
+    static constexpr bool is_one_row = true;
+    static constexpr bool tail_is_segment = Tail == pad_tail::is_segment;
+
+    template <class In>
+    static constexpr std::size_t rows(const In& /*in*/) noexcept
+    {
+        return 1;
+    }
+    template <class In, class Visit>
+    static constexpr bool sequences(const In& in, std::size_t /*r*/, Visit visit)
+    {
+        const std::size_t count = in.sequence_count();
+        for (std::size_t i = 0; i < count; ++i)
+            if (!visit(i))
+                return false;
+        return true;
+    }
+    template <class In>
+    static constexpr std::size_t first_segment(const In& /*in*/, std::size_t /*r*/) noexcept
+    {
+        return 0;
+    }
+
+    template <class Options, class In, class Sink>
+    static constexpr bool row(const Options& options, const In& in, std::size_t r, Sink&& sink, error& reason)
+    {
+        const std::size_t count = in.sequence_count();
+        std::size_t column = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t tokens = in.length(i);
+            const std::size_t length = detail::columns_of(options.targets, tokens);
+            sink(segment{.sequence = i, .kept = tokens, .length = length, .first_column = column, .index_in_row = i});
+            column += length;
+        }
+        const std::size_t limit = detail::limit_of(options.length);
+        return column <= limit || detail::fail(reason, {error_code::row_over_limit, r, column, limit, {}});
     }
 };
 

@@ -354,6 +354,15 @@ struct bins {
 
 // ---- select ----------------------------------------------------------------------------------------------------------
 
+namespace detail {
+
+// How a wrapper keeps what it wraps: a container is referred to; a view, a bundle and a selection are small and kept.
+template <class Source>
+using kept = std::conditional_t<!indexed_range<Source> || std::ranges::borrowed_range<Source> || std::ranges::view<Source>,
+                                Source, const Source&>;
+
+}  // namespace detail
+
 // A bundle seen through a list of rows, as a plan yields it: row i of the selection is row rows[i] of the source.
 template <class Source, token Index>
 class selection {
@@ -364,12 +373,7 @@ public:
     [[nodiscard]] constexpr std::span<const Index> rows() const noexcept { return rows_; }
 
 private:
-    template <class T>
-    static constexpr bool is_reference_like = !detail::indexed_range<T> || std::ranges::borrowed_range<T> ||
-                                              std::ranges::view<T>;
-
-    // A container is referred to; a view, a bundle and a selection are small and kept.
-    std::conditional_t<is_reference_like<Source>, Source, const Source&> source_;
+    detail::kept<Source> source_;
     std::span<const Index> rows_;
 };
 
@@ -624,6 +628,82 @@ constexpr auto as_bundle(const selection<Source, Index>& chosen)
 {
     const auto source = as_bundle(chosen.source());
     return selected_bundle<std::remove_cv_t<decltype(source)>, Index>(source, chosen.rows());
+}
+
+}  // namespace detail
+
+// Sequences, and which pieces of them share a row: what a binned_collator takes.
+template <class Source>
+class binned_inputs {
+public:
+    constexpr binned_inputs(const Source& source, const bins& rows) : source_(source), bins_(rows) {}
+
+    [[nodiscard]] constexpr decltype(auto) source() const noexcept { return (source_); }
+    [[nodiscard]] constexpr const batten::bins& bins() const noexcept { return bins_; }
+
+private:
+    detail::kept<Source> source_;
+    batten::bins bins_;
+};
+
+// Packs `source` (sequences, inputs{...}, a selection) into the rows that `rows` describes: a bins, or what converts to one, as
+// the result of a packer does.
+//
+// Requires  the sequences and the bins outlive it.
+// Errors    offsets that do not begin with 0, decrease or pass the pieces; a slot multiple of 0; a piece outside its sequence
+//           or of no sequence: when it is collated.
+template <class Source>
+[[nodiscard]] constexpr auto binned(const Source& source, const bins& rows)
+{
+    return binned_inputs<Source>(source, rows);
+}
+template <detail::indexed_range Source>
+    requires(!detail::is_view<Source>)
+void binned(const Source&& source, const bins& rows) = delete;  // sequences gone before they are read: name them first
+
+// A bundle with bins: the same members, and bins(), pieces(r).
+template <class Bundle>
+class binned_bundle : public Bundle {
+public:
+    constexpr binned_bundle(const Bundle& source, const bins& rows) noexcept : Bundle(source), bins_(rows) {}
+
+    using Bundle::check;
+    [[nodiscard]] constexpr bool check(error& reason) const
+    {
+        if (!Bundle::check(reason))
+            return false;
+        if (bins_.slot_multiple == 0)
+            return detail::fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "slot_multiple"});
+        const auto offsets = bins_.offsets;
+        if (!offsets.empty() && offsets.front() != 0)
+            return detail::fail(reason,
+                                {error_code::offsets_not_from_zero, error::no_row, offsets.front(), {}, "the bins' offsets"});
+        for (std::size_t r = 1; r < offsets.size(); ++r) {
+            if (offsets[r] < offsets[r - 1])
+                return detail::fail(reason, {error_code::offsets_decrease, r - 1, offsets[r - 1], offsets[r], {}});
+            if (offsets[r] > bins_.pieces.size())
+                return detail::fail(reason, {error_code::offset_past_end, r - 1, offsets[r], bins_.pieces.size(), {}});
+        }
+        return true;
+    }
+
+    [[nodiscard]] constexpr const batten::bins& bins() const noexcept { return bins_; }
+    [[nodiscard]] constexpr std::span<const piece> pieces(std::size_t r) const
+    {
+        return bins_.pieces.subspan(bins_.offsets[r], bins_.offsets[r + 1] - bins_.offsets[r]);
+    }
+
+private:
+    batten::bins bins_;
+};
+
+namespace detail {
+
+template <class Source>
+constexpr auto as_bundle(const binned_inputs<Source>& in)
+{
+    const auto source = as_bundle(in.source());
+    return binned_bundle<std::remove_cv_t<decltype(source)>>(source, in.bins());
 }
 
 }  // namespace detail

@@ -44,11 +44,12 @@ TEST_CASE("shape says rows, width and elements, and writes nothing")
 TEST_CASE("the summary adds up: real tokens and padded cells are all cells")
 {
     const auto batch = collate(ragged{{5, 6, 7}, {8}, {}});
-    CHECK(batch.summary() == batten::summary{.real_tokens = 4, .padded_cells = 5, .targets = 2, .rows_without_targets = 2});
+    CHECK(batch.summary() ==
+          batten::summary{.real_tokens = 4, .padded_cells = 5, .targets = 2, .rows_without_targets = 2, .max_seqlen = 3});
     CHECK(batch.summary().real_tokens + batch.summary().padded_cells == batch.rows() * batch.width());
     batten::summary sum = batch.summary();
-    sum += batten::summary{1, 2, 3, 4, 5};
-    CHECK(sum == batten::summary{5, 7, 3, 6, 7});
+    sum += batten::summary{1, 2, 3, 4, 5, 2};
+    CHECK(sum == batten::summary{5, 7, 3, 6, 7, 3});  // the longest is the longer of both
 }
 
 // ---- get, view, and the names -----------------------------------------------------------------------------------------
@@ -233,7 +234,11 @@ TEST_CASE("spans are named by template, by type, in any order, from any contiguo
                                                         batten::set<batten::token_ids>(std::span(ids))});
     CHECK(line_of(ids) == line{5, 6, 7, 0, 0, 8});
     CHECK(line_of(mask) == line{1, 1, 1, 0, 0, 1});
-    CHECK(totals == batten::summary{.real_tokens = 4, .padded_cells = 2, .targets = 2, .rows_without_targets = 1});
+    CHECK(totals == batten::summary{.real_tokens = 4,
+                                     .padded_cells = 2,
+                                     .targets = 2,
+                                     .rows_without_targets = 1,
+                                     .max_seqlen = 3});
 }
 
 TEST_CASE("a column's span is named by the column")

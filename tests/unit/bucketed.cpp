@@ -41,8 +41,12 @@ TEST_CASE("each bucket that has rows yields one batch, narrowest first, with the
     CHECK(line_of(batches.order()) == line{1, 3, 4, 0, 2});
     CHECK(line_of(batches[0].lengths()) == line{1, 0, 2});
     CHECK(batches[0].summary() ==
-          batten::summary{.real_tokens = 3, .padded_cells = 3, .targets = 1, .rows_without_targets = 2});
-    CHECK(batches.summary() == batten::summary{.real_tokens = 10, .padded_cells = 3, .targets = 6, .rows_without_targets = 2});
+          batten::summary{.real_tokens = 3, .padded_cells = 3, .targets = 1, .rows_without_targets = 2, .max_seqlen = 2});
+    CHECK(batches.summary() == batten::summary{.real_tokens = 10,
+                                               .padded_cells = 3,
+                                               .targets = 6,
+                                               .rows_without_targets = 2,
+                                               .max_seqlen = 4});
     CHECK(line_of(batches[2].get<batten::attention_mask>(0)) == line{1, 1, 1, 1});
 }
 

@@ -56,7 +56,7 @@ constexpr bool the_front_door()
            holds(batch.loss_mask(), {1, 1, 0, 0, 1, 1, 1, 1}) && holds(batch.token_ids(1), {103, 104, 105, 106}) &&
            batch.view<batten::token_ids>()(1, 3) == 106 && holds(batch.lengths(), {2, 4}) && holds(batch.targets(), {1, 3}) &&
            holds(batch.dropped_tokens(), {0, 0}) &&
-           batch.summary() == batten::summary{.real_tokens = 6, .padded_cells = 2, .targets = 4};
+           batch.summary() == batten::summary{.real_tokens = 6, .padded_cells = 2, .targets = 4, .max_seqlen = 4};
 }
 static_assert(the_front_door());
 

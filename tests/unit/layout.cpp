@@ -105,7 +105,7 @@ TEST_CASE("a user's layout puts all sequences into one row")
     CHECK(line_of(batch.segment_ids()) == line{1, 1, 1, 3, 3});
     CHECK(line_of(batch.lengths()) == line{3, 0, 2});
     CHECK(batch.shape().segments == 3);
-    CHECK(batch.summary() == batten::summary{.real_tokens = 5, .targets = 3});
+    CHECK(batch.summary() == batten::summary{.real_tokens = 5, .targets = 3, .max_seqlen = 3});
 }
 
 TEST_CASE("rule 6: where rows are shared, the first token of every segment is no target of model_shifts")

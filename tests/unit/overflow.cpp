@@ -116,8 +116,12 @@ TEST_CASE("rule 1: truncation is opted into, and the batch reports for each row 
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{1, 2, 3}, {1, 2, 3}, {0, 0, 0}, {1, 2, 3}});
     CHECK(line_of(batch.dropped_tokens()) == line{2, 0, 0, 1});
     CHECK(line_of(batch.lengths()) == line{3, 3, 0, 3});
-    CHECK(batch.summary() ==
-          batten::summary{.real_tokens = 9, .padded_cells = 3, .dropped_tokens = 3, .targets = 6, .rows_without_targets = 1});
+    CHECK(batch.summary() == batten::summary{.real_tokens = 9,
+                                             .padded_cells = 3,
+                                             .dropped_tokens = 3,
+                                             .targets = 6,
+                                             .rows_without_targets = 1,
+                                             .max_seqlen = 3});
 }
 
 TEST_CASE("rule 1: exactly the limit fits, one more does not")

@@ -240,6 +240,7 @@ struct expected_batch {
             sum.dropped_tokens += row.dropped;
             sum.targets += row.targets;
             sum.rows_without_targets += row.targets == 0 ? 1 : 0;
+            sum.max_seqlen = std::max(sum.max_seqlen, row.length);
         }
         sum.padded_cells = rows.size() * width - sum.real_tokens;
         return sum;

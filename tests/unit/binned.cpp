@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// The binned layout: several sequences a row.
+
+#include "support.hpp"
+
+#include <cstdint>
+#include <vector>
+
+using batten::error_code;
+using batten::piece;
+using tests::call_error;
+using tests::error_is;
+using tests::grid;
+using tests::grid_of;
+using tests::line;
+using tests::line_of;
+using tests::no_row;
+using tests::ragged;
+
+namespace {
+
+const ragged four{{1, 2, 3}, {4}, {}, {5, 6}};
+const std::vector<piece> pieces{{3, 0, 2}, {0, 0, 3}, {1, 0, 1}, {2, 0, 0}};
+const std::vector<std::size_t> offsets{0, 2, 4};
+const batten::bins two_bins{pieces, offsets};
+
+using binning = batten::binned_collator<>;
+const binning to_six{{.pad_id = 0, .length = {6}}};
+
+constexpr bool bins_in_constant_evaluation()
+{
+    const std::array<int, 2> first{7, 8};
+    const std::array<int, 1> second{9};
+    const std::array<std::span<const int>, 2> sequences{first, second};
+    const std::array<piece, 2> in{{{1, 0, 1}, {0, 0, 2}}};
+    const std::array<std::size_t, 2> at{0, 2};
+    const binning collate{{.pad_id = 0, .length = {4}}};
+    const auto batch = collate(batten::binned(sequences, {in, at}));
+    return tests::holds(batch.token_ids(), {9, 7, 8, 0}) && tests::holds(batch.segment_ids(), {1, 2, 2, 0});
+}
+static_assert(bins_in_constant_evaluation());
+
+}  // namespace
+
+TEST_CASE("a bin is a row: positions restart, segment ids count, no label crosses a border")
+{
+    const auto batch = to_six(batten::binned(four, two_bins));
+    CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{5, 6, 1, 2, 3, 0}, {4, 0, 0, 0, 0, 0}});
+    CHECK(grid_of(batch.view<batten::attention_mask>()) == grid{{1, 1, 1, 1, 1, 0}, {1, 0, 0, 0, 0, 0}});
+    CHECK(grid_of(batch.view<batten::position_ids>()) == grid{{0, 1, 0, 1, 2, 0}, {0, 0, 0, 0, 0, 0}});
+    CHECK(grid_of(batch.view<batten::segment_ids>()) == grid{{1, 1, 2, 2, 2, 0}, {1, 0, 0, 0, 0, 0}});
+    CHECK(grid_of(batch.view<batten::labels>()) ==
+          grid{{-100, 6, -100, 2, 3, -100}, {-100, -100, -100, -100, -100, -100}});
+    CHECK(grid_of(batch.view<batten::loss_mask>()) == grid{{0, 1, 0, 1, 1, 0}, {0, 0, 0, 0, 0, 0}});
+    CHECK(line_of(batch.lengths()) == line{2, 3, 1, 0});
+    CHECK(line_of(batch.targets()) == line{1, 2, 0, 0});
+    CHECK(batch.summary() == batten::summary{.real_tokens = 6,
+                                             .padded_cells = 6,
+                                             .targets = 3,
+                                             .rows_without_targets = 1,
+                                             .max_seqlen = 3});
+}
+
+TEST_CASE("bins pad on the left, too, and to the widest of them")
+{
+    const batten::binned_collator<batten::dynamic_length, batten::causal_lm_fields, batten::pad_left> collate{{.pad_id = 0}};
+    const auto batch = collate(batten::binned(four, two_bins));
+    CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{5, 6, 1, 2, 3}, {0, 0, 0, 0, 4}});
+    CHECK(grid_of(batch.view<batten::position_ids>()) == grid{{0, 1, 0, 1, 2}, {0, 0, 0, 0, 0}});
+}
+
+TEST_CASE("slots begin at multiples; the gaps are pads")
+{
+    const binning collate{{.pad_id = 9, .length = {8}}};
+    const auto batch = collate(batten::binned(four, {pieces, offsets, 4}));
+    CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{5, 6, 9, 9, 1, 2, 3, 9}, {4, 9, 9, 9, 9, 9, 9, 9}});
+    CHECK(grid_of(batch.view<batten::segment_ids>()) == grid{{1, 1, 0, 0, 2, 2, 2, 0}, {1, 0, 0, 0, 0, 0, 0, 0}});
+    // An empty piece takes no slot, also where the row is full.
+    const std::vector<piece> full{{0, 0, 3}, {2, 0, 0}};
+    const std::vector<std::size_t> one{0, 2};
+    const binning exact{{.pad_id = 9, .length = {3}}};
+    CHECK(line_of(exact(batten::binned(four, {full, one, 4})).token_ids()) == line{1, 2, 3});
+}
+
+TEST_CASE("a sequence that is cut trains a token less without overlap, and all of them with a token of overlap")
+{
+    const ragged one{{1, 2, 3, 4, 5, 6}};
+    const std::vector<std::size_t> at{0, 1, 2};
+    const std::vector<piece> cut{{0, 0, 3}, {0, 3, 3}};
+    const binning collate{{.pad_id = 0, .length = {3}}};
+    const auto apart = collate(batten::binned(one, {cut, at}));
+    CHECK(grid_of(apart.view<batten::labels>()) == grid{{-100, 2, 3}, {-100, 5, 6}});
+    CHECK(grid_of(apart.view<batten::position_ids>()) == grid{{0, 1, 2}, {0, 1, 2}});
+    CHECK(apart.summary().targets == 4);
+
+    const std::vector<piece> overlapping{{0, 0, 4}, {0, 3, 3}};
+    const binning to_four{{.pad_id = 0, .length = {4}}};
+    const auto together = to_four(batten::binned(one, {overlapping, at}));
+    CHECK(grid_of(together.view<batten::labels>()) == grid{{-100, 2, 3, 4}, {-100, 5, 6, -100}});
+    CHECK(together.summary().targets == 5);
+
+    // Prompt lengths speak of the whole sequence.
+    const std::vector<int> prompts{4};
+    const auto prompted = collate(batten::binned(batten::inputs{one, prompts}, {cut, at}));
+    CHECK(grid_of(prompted.view<batten::labels>()) == grid{{-100, -100, -100}, {-100, 5, 6}});
+}
+
+TEST_CASE("next_token_drop_last: pieces share the token between them")
+{
+    const ragged one{{1, 2, 3, 4, 5}};
+    const std::vector<std::size_t> at{0, 1, 2};
+    const std::vector<piece> overlapping{{0, 0, 3}, {0, 2, 3}};
+    const binning collate{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {2}}};
+    const auto batch = collate(batten::binned(one, {overlapping, at}));
+    CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{1, 2}, {3, 4}});
+    CHECK(grid_of(batch.view<batten::labels>()) == grid{{2, 3}, {4, 5}});
+}
+
+TEST_CASE("no bins, and bins without pieces")
+{
+    CHECK(to_six(batten::binned(four, {})).rows() == 0);
+    const std::vector<std::size_t> none{0};
+    CHECK(to_six(batten::binned(four, {pieces, none})).rows() == 0);
+    const std::vector<std::size_t> hollow{0, 0, 1, 1};
+    const auto batch = to_six(batten::binned(four, {pieces, hollow}));
+    CHECK(grid_of(batch.view<batten::token_ids>()) ==
+          grid{{0, 0, 0, 0, 0, 0}, {5, 6, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}});
+}
+
+TEST_CASE("bins pack a selection of a bundle, columns and loss included")
+{
+    using fields = batten::fields<batten::token_ids<>, batten::labels<>, batten::column<"w", float>>;
+    const std::vector<std::vector<float>> weights{{1, 2, 3}, {4}, {}, {5, 6}};
+    const std::vector<std::vector<std::uint8_t>> loss{{1, 1, 0}, {1}, {}, {1, 1}};
+    const batten::inputs everything{four, batten::none, loss, batten::columns{batten::named<"w">(weights)}};
+    const std::vector<int> rows{3, 0};
+    const std::vector<piece> both{{1, 0, 3}, {0, 0, 2}};
+    const std::vector<std::size_t> one{0, 2};
+    const batten::binned_collator<batten::dynamic_length, fields> collate{{.pad_id = 0}};
+    const auto batch = collate(batten::binned(batten::select(everything, rows), {both, one}));
+    CHECK(line_of(batch.token_ids()) == line{1, 2, 3, 5, 6});
+    CHECK(line_of(batch.labels()) == line{-100, 2, -100, -100, 6});
+    CHECK(line_of(batch.get<"w">()) == line{1, 2, 3, 5, 6});
+}
+
+TEST_CASE("bins that do not fit their sequences are errors before the first write")
+{
+    const auto error_of = [&](std::vector<piece> in, std::vector<std::size_t> at, std::size_t multiple = 1) {
+        return call_error(to_six, batten::binned(four, {in, at, multiple}), batten::binned(four, two_bins));
+    };
+    CHECK(error_of({{0, 0, 3}, {0, 0, 3}, {1, 0, 1}}, {0, 3}) == error_is(error_code::row_over_limit, 0, 7, 6));
+    CHECK(error_of({{0, 0, 3}}, {1, 1}) == error_is(error_code::offsets_not_from_zero, no_row, 1, 0, "the bins' offsets"));
+    CHECK(error_of({{0, 0, 3}}, {0, 1, 0}) == error_is(error_code::offsets_decrease, 1, 1, 0));
+    CHECK(error_of({{0, 0, 3}}, {0, 1, 2}) == error_is(error_code::offset_past_end, 1, 2, 1));
+    CHECK(error_of({{0, 0, 3}}, {0, 1}, 0) == error_is(error_code::argument_not_positive, no_row, 0, 0, "slot_multiple"));
+    CHECK(error_of({{0, 0, 3}, {4, 0, 1}}, {0, 1, 2}).code == error_code::row_index_out_of_range);
+    CHECK(error_of({{0, 1, 3}}, {0, 1}) == error_is(error_code::slice_outside_sequence, 0, 1, 3));
+    CHECK(error_of({{0, 4, 0}}, {0, 1}).code == error_code::slice_outside_sequence);
+}
