@@ -83,9 +83,10 @@ template <std::unsigned_integral Index>
     return try_for_rank(plan, rank, ranks, first).value();
 }
 template <std::unsigned_integral Index>
-void for_rank(const batch_plan<Index>&& plan, std::size_t rank, std::size_t ranks, std::size_t first = 0) = delete;
+void for_rank(const batch_plan<Index>&&, std::size_t, std::size_t,  // the plan would be gone: name it first
+              std::size_t = 0) = delete;
 template <std::unsigned_integral Index>
-void try_for_rank(const batch_plan<Index>&& plan, std::size_t rank, std::size_t ranks, std::size_t first = 0) = delete;
+void try_for_rank(const batch_plan<Index>&&, std::size_t, std::size_t, std::size_t = 0) = delete;  // as above
 
 // ---- balance ----------------------------------------------------------------------------------------------------------------
 
