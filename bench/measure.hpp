@@ -26,7 +26,9 @@ struct settings {
     std::string dump{};     // a folder to write the workloads to, for the Python peers
     std::string only{};     // a section or a workload, all where empty
 
-    int repetitions() const { return quick ? 3 : 21; }
+    int most_repetitions = 21;
+
+    int repetitions() const { return quick ? 3 : most_repetitions; }
     double seconds() const { return quick ? 0.002 : 0.02; }  // a repetition takes at least this long
 };
 

@@ -152,6 +152,28 @@ enum class error_code : unsigned char {
     probability_out_of_range,     // -; field: its name
     probabilities_past_one,       // -, their sum in millionths
     vocabulary_too_small,         // -, ids of the vocabulary, those of them that are special
+    // decoding
+    decode_past_capacity,    // row, columns that its tokens take, columns that the capacity leaves
+    row_finished,            // row, its tokens
+    row_without_tokens,      // row
+    count_out_of_range,      // row, the count, the most; field: which counts
+    row_out_of_range,        // -, the row, the number of rows
+    // serving; the row is a request's id, or where there are rows of requests the request's
+    request_empty,           // row
+    request_over_limit,      // row where one is concerned, its tokens, the limit
+    request_duplicate,       // row
+    request_unknown,         // row
+    request_expired,         // row
+    priority_out_of_range,   // row, the priority, the number of priorities
+    queue_full,              // row, requests that wait
+    queue_draining,          // row
+    pool_without_blocks,     // -, its blocks, those of them that are reserved
+    block_out_of_range,      // -, the block, the number of blocks
+    block_reserved,          // -, the block, the number of reserved ones
+    block_not_live,          // -, the block
+    tokens_not_there,        // -, the tokens asked for, those that the sequence has
+    computed_past_known,     // row, its computed tokens, its known ones
+    chunk_multiple_too_large,  // -, the multiple, the most tokens that a chunk can have
     // a policy whose result does not fit
     width_past_maximum,      // -, the width, the maximum
     row_past_width,          // row, its columns, the width that the length strategy gave
@@ -184,6 +206,7 @@ inline std::string error::message() const
     std::string at(row == no_row ? "the batch" : "row ");
     if (row != no_row)
         at += std::to_string(row);
+    const std::string request = row == no_row ? "the request" : "request " + std::to_string(row);
     const std::string name(field.empty() ? std::string_view("a field") : field);
     std::string text;
     switch (code) {
@@ -251,6 +274,36 @@ inline std::string error::message() const
     case error_code::probabilities_past_one: text = "the shares of mask_id and random ids sum to " + a + " millionths"; break;
     case error_code::vocabulary_too_small:
         text = "no random id can be drawn from a vocabulary of " + a + " ids, of which " + b + " are special";
+        break;
+    case error_code::decode_past_capacity:
+        text = at + " takes " + a + " columns more, the capacity leaves " + b + ": grow it first";
+        break;
+    case error_code::row_finished: text = at + " is finished, but is given " + a + " tokens"; break;
+    case error_code::row_without_tokens:
+        text = at + " is not finished, but is given no token: finish it, or let rows wait (idle_rows::leave_holes)";
+        break;
+    case error_code::count_out_of_range: text = at + " has " + a + " in " + name + ", the most is " + b; break;
+    case error_code::row_out_of_range: text = "there is no row " + a + ", the batch has " + b + " rows"; break;
+    case error_code::request_empty: text = request + " has no tokens"; break;
+    case error_code::request_over_limit: text = request + " comes to " + a + " tokens, the limit is " + b; break;
+    case error_code::request_duplicate: text = request + " waits already"; break;
+    case error_code::request_unknown: text = request + " does not wait here"; break;
+    case error_code::request_expired: text = request + " came after its deadline"; break;
+    case error_code::priority_out_of_range:
+        text = request + " has priority " + a + ", there are " + b + " from 0 on";
+        break;
+    case error_code::queue_full: text = request + " finds the queue full: " + a + " wait"; break;
+    case error_code::queue_draining: text = request + " came after drain()"; break;
+    case error_code::pool_without_blocks:
+        text = "a pool of " + a + " blocks, of which " + b + " are reserved, has none to give";
+        break;
+    case error_code::block_out_of_range: text = "there is no block " + a + ", the pool has " + b; break;
+    case error_code::block_reserved: text = "block " + a + " is one of the " + b + " reserved ones"; break;
+    case error_code::block_not_live: text = "block " + a + " is free"; break;
+    case error_code::tokens_not_there: text = "a sequence of " + b + " tokens is asked for " + a; break;
+    case error_code::computed_past_known: text = at + " has " + a + " computed tokens, but " + b + " known ones"; break;
+    case error_code::chunk_multiple_too_large:
+        text = "no chunk is a multiple of " + a + " tokens: it has " + b + " at the most";
         break;
     case error_code::width_past_maximum: text = "the width comes to " + a + ", the maximum is " + b; break;
     case error_code::row_past_width:

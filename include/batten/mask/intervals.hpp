@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+// Attention masks in their base form: for each query one interval of keys. O(queries) memory, whatever the number of keys.
+//
+//     std::vector<mask::interval> out(mask::interval_count(where));
+//     mask::intervals(where, mask::causal{} & mask::sliding_window{.width = 4096}, out);
+//
+// Padding and the borders between sequences are in every mask: a query sees keys of its own sequence alone, a pad sees none.
+#ifndef BATTEN_MASK_INTERVALS_HPP_INCLUDED
+#define BATTEN_MASK_INTERVALS_HPP_INCLUDED
+
+#include <batten/error.hpp>
+#include <batten/mask/segments.hpp>
+#include <batten/sequences.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <ranges>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace batten::mask {
+
+// Keys [begin, end); {0, 0} where there are none. Laid out as two std::int32_t: a list of them is an int32 array [queries, 2].
+struct interval {
+    std::int32_t begin = 0;
+    std::int32_t end = 0;
+
+    [[nodiscard]] constexpr bool empty() const noexcept { return begin >= end; }
+    [[nodiscard]] constexpr bool contains(std::int32_t key) const noexcept { return begin <= key && key < end; }
+
+    // The keys of both.
+    [[nodiscard]] friend constexpr interval operator&(const interval& a, const interval& b) noexcept
+    {
+        const interval both{std::max(a.begin, b.begin), std::min(a.end, b.end)};
+        return both.empty() ? interval{} : both;
+    }
+    friend constexpr bool operator==(const interval&, const interval&) noexcept = default;
+};
+
+// What a kind of mask is asked: one query of one sequence. It stands at a key of its sequence, `position`, counted from 0.
+struct query {
+    std::size_t sequence = 0;   // which sequence of the arrangement
+    std::int32_t position = 0;  // < keys
+    std::int32_t keys = 0;      // of the sequence
+};
+
+// ---- kinds ------------------------------------------------------------------------------------------------------------------
+
+// Models: causal, bidirectional, sliding_window, symmetric_window, prefix_lm, what & makes of them, and any callable, a lambda
+// too, from a query to the interval of keys that it sees, counted within its sequence. What reaches past the sequence is cut
+// off, so that {position - 2, position + 3} will do. A kind may have bool check(std::size_t sequences, error& reason) const, for
+// options that do not make sense.
+//
+// A mask that needs several intervals for a query (sinks with a window, trees) is no kind, and is not approximated.
+template <class Kind>
+concept attention_kind = std::copy_constructible<Kind> && requires(const Kind& kind, const query& q) {
+    { kind(q) } -> std::same_as<interval>;
+};
+
+template <class Kind>
+concept checked_kind = attention_kind<Kind> && requires(const Kind& kind, std::size_t n, error& reason) {
+    { kind.check(n, reason) } -> std::same_as<bool>;
+};
+
+// Keys up to and with the query's own.
+struct causal {
+    constexpr interval operator()(const query& q) const noexcept { return {0, q.position + 1}; }
+};
+
+// All keys of the sequence. Over rows of several sequences: the block-diagonal mask.
+struct bidirectional {
+    constexpr interval operator()(const query& q) const noexcept { return {0, q.keys}; }
+};
+
+namespace detail {
+
+constexpr bool check_window(std::int32_t width, error& reason) noexcept
+{
+    return width > 0 || fail(reason, {error_code::argument_not_positive, error::no_row, width, {}, "the window's width"});
+}
+
+}  // namespace detail
+
+// The last `width` keys up to and with the query's own: position - key < width, as `sliding_window` of Transformers' models.
+struct sliding_window {
+    std::int32_t width = 0;
+
+    constexpr interval operator()(const query& q) const noexcept
+    {
+        return {q.position - (width - 1), q.position + 1};
+    }
+    constexpr bool check(std::size_t /*sequences*/, error& reason) const noexcept
+    {
+        return detail::check_window(width, reason);
+    }
+};
+
+// Keys less than `width` away, on either side: |position - key| < width. Its causal half is sliding_window.
+struct symmetric_window {
+    std::int32_t width = 0;
+
+    constexpr interval operator()(const query& q) const noexcept
+    {
+        return {q.position - (width - 1), q.position + std::min(width, q.keys - q.position)};
+    }
+    constexpr bool check(std::size_t /*sequences*/, error& reason) const noexcept
+    {
+        return detail::check_window(width, reason);
+    }
+};
+
+// Causal, but every query sees the whole prefix of its sequence: prefix_lm(prompt_lengths), one for each sequence of the
+// arrangement. A prefix longer than its sequence, as truncation leaves it, ends where the sequence does.
+template <token T>
+struct prefix_lm {
+    std::span<const T> lengths;
+
+    constexpr explicit prefix_lm(std::span<const T> prefix_lengths) noexcept : lengths(prefix_lengths) {}
+
+    constexpr interval operator()(const query& q) const noexcept
+    {
+        const T prefix = lengths[q.sequence];
+        const std::int32_t whole = std::cmp_less(prefix, q.keys) ? static_cast<std::int32_t>(prefix) : q.keys;
+        return {0, std::max(q.position + 1, whole)};
+    }
+    constexpr bool check(std::size_t sequences, error& reason) const noexcept
+    {
+        if (lengths.size() != sequences)
+            return detail::fail(
+                reason, {error_code::count_mismatch, error::no_row, lengths.size(), sequences, "the prefix lengths"});
+        for (std::size_t s = 0; s < sequences; ++s)
+            if (std::cmp_less(lengths[s], 0))
+                return detail::fail(reason, {error_code::prompt_length_negative, s, lengths[s], {}, {}});
+        return true;
+    }
+};
+template <detail::token_memory R>
+prefix_lm(R&&) -> prefix_lm<detail::token_of<R>>;
+
+namespace detail {
+
+template <class Kind>
+constexpr bool check_kind(const Kind& kind, std::size_t sequences, error& reason)
+{
+    if constexpr (checked_kind<Kind>)
+        return kind.check(sequences, reason);
+    else
+        return true;
+}
+
+// Says what is wrong with what is no kind, in words.
+template <class Kind>
+consteval void require_kind()
+{
+    using asked = const Kind&;
+    static_assert(!(std::is_invocable_v<asked, std::int32_t, std::int32_t> || std::is_invocable_v<asked, query, std::int32_t>),
+                  "batten::mask: a predicate of (query, key) may need several intervals for a query: write a callable from "
+                  "mask::query to the one mask::interval of keys that it sees");
+    static_assert(std::is_invocable_v<asked, const query&>,
+                  "batten::mask: this is no kind of mask: write a callable from mask::query to mask::interval");
+    if constexpr (std::is_invocable_v<asked, const query&>)
+        static_assert(std::same_as<std::invoke_result_t<asked, const query&>, interval>,
+                      "batten::mask: a kind of mask answers one mask::interval for each query; what needs several, as sinks "
+                      "with a window or trees, cannot be told by intervals");
+}
+
+}  // namespace detail
+
+// The keys that every one of the kinds lets a query see: causal{} & sliding_window{.width = 4096}. At least one operand of & is
+// a kind of this header, or already an intersection.
+template <attention_kind... Kind>
+struct intersection {
+    std::tuple<Kind...> kinds;
+
+    constexpr explicit intersection(Kind... all) : kinds(std::move(all)...) {}
+
+    constexpr interval operator()(const query& q) const
+    {
+        return std::apply([&](const auto&... kind) { return (interval{0, q.keys} & ... & kind(q)); }, kinds);
+    }
+    constexpr bool check(std::size_t sequences, error& reason) const
+    {
+        return std::apply(
+            [&](const auto&... kind) { return (true && ... && detail::check_kind(kind, sequences, reason)); }, kinds);
+    }
+};
+
+template <attention_kind A, attention_kind B>
+[[nodiscard]] constexpr intersection<A, B> operator&(A a, B b)
+{
+    return intersection<A, B>(std::move(a), std::move(b));
+}
+
+// A union of masks is no mask of intervals.
+template <attention_kind A, attention_kind B>
+constexpr void operator|(const A& /*a*/, const B& /*b*/)
+{
+    static_assert(!attention_kind<A>,
+                  "batten::mask: the union of two masks may need two intervals for a query (sinks with a window): masks are "
+                  "combined by & alone");
+}
+
+// ---- intervals of a batch ---------------------------------------------------------------------------------------------------
+
+// What a query does that no key is left to, as that of a pad.
+enum class fully_masked : unsigned char {
+    leave,           // nothing: softmax over additive masks is uniform, over boolean ones or -inf it is NaN
+    attend_to_self,  // it sees the key at its own place. For a pad: the key of its column, counted from the row's end
+};
+
+namespace detail {
+
+// The key of a pad's own column, or none.
+constexpr interval own_key(const dimensions& of, std::size_t column, fully_masked policy) noexcept
+{
+    if (policy == fully_masked::leave)
+        return {};
+    const auto key = static_cast<std::int32_t>(column + (of.keys - of.queries));
+    return {key, key + 1};
+}
+
+template <arrangement Where, class Kind>
+constexpr bool check_intervals(const Where& where, const Kind& kind, fully_masked policy, arranged& found, error& reason)
+{
+    if (!check_arrangement(where, found, reason) || !check_kind(kind, found.sequences, reason))
+        return false;
+    const dimensions& of = found.of;
+    if (policy == fully_masked::attend_to_self && of.keys < of.queries && found.queries != of.rows * of.queries)
+        return fail(reason, {error_code::queries_past_keys, error::no_row, of.queries, of.keys, {}});
+    return true;
+}
+
+}  // namespace detail
+
+// Intervals that an arrangement takes: rows * queries. Errors: an arrangement that does not fit together.
+template <arrangement Where>
+[[nodiscard]] constexpr result<std::size_t> try_interval_count(const Where& where)
+{
+    detail::arranged found;
+    error reason;
+    if (!detail::check_arrangement(where, found, reason))
+        return reason;
+    return found.of.rows * found.of.queries;
+}
+template <arrangement Where>
+[[nodiscard]] constexpr std::size_t interval_count(const Where& where)
+{
+    return try_interval_count(where).value();
+}
+
+// Writes for each query the keys that it sees, and returns what dense forms are made by. Keys are counted in the row; those of
+// requests within the request.
+//
+// Shapes   out [rows, queries], row-major.
+// Errors   lengths or offsets that do not fit together; a window of 0; prefix lengths that do not match; pads that are to
+//          attend to themselves where there are fewer keys than queries; another size of `out`; keys past an int32.
+// Cost     O(rows * queries), no memory of its own.
+template <arrangement Where, class Kind>
+constexpr result<dimensions> try_intervals(const Where& where, const Kind& kind, std::span<interval> out,
+                                           fully_masked policy = fully_masked::leave)
+{
+    detail::require_kind<Kind>();
+    detail::arranged found;
+    error reason;
+    if (!detail::check_intervals(where, kind, policy, found, reason))
+        return reason;
+    const dimensions& of = found.of;
+    const std::size_t count = of.rows * of.queries;
+    if (out.size() != count)
+        return error{out.size() < count ? error_code::span_too_small : error_code::span_too_large, error::no_row, count,
+                     out.size(), "intervals"};
+    std::size_t next = 0, sequence = 0;
+    const auto write_pads_up_to = [&](std::size_t end) {
+        for (; next < end; ++next)
+            out[next] = detail::own_key(of, next % of.queries, policy);
+    };
+    where.walk(
+        [&](const place& at) {
+            write_pads_up_to(at.row * of.queries + at.first_query);
+            const auto first_key = static_cast<std::int32_t>(at.first_key);
+            const auto keys = static_cast<std::int32_t>(at.keys);
+            for (std::size_t i = 0; i < at.queries; ++i, ++next) {
+                const query q{sequence, static_cast<std::int32_t>(at.keys - at.queries + i), keys};
+                interval seen = kind(q) & interval{0, keys};
+                if (seen.empty() && policy == fully_masked::attend_to_self)
+                    seen = {q.position, q.position + 1};
+                out[next] = seen.empty() ? interval{} : interval{seen.begin + first_key, seen.end + first_key};
+            }
+            ++sequence;
+            return true;
+        },
+        reason);
+    write_pads_up_to(count);
+    return of;
+}
+template <arrangement Where, class Kind>
+constexpr dimensions intervals(const Where& where, const Kind& kind, std::span<interval> out,
+                               fully_masked policy = fully_masked::leave)
+{
+    return try_intervals(where, kind, out, policy).value();
+}
+
+}  // namespace batten::mask
+
+#endif
