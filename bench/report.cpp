@@ -371,6 +371,56 @@ void peers(const run_results& all)
     }
 }
 
+// ---- one contender against another, the rest of the figures -----------------------------------------------------------------
+
+struct comparison {
+    std::string_view title;
+    std::string_view section;  // of both, unless slow_section says otherwise
+    std::string_view outputs;  // empty: any
+    std::string_view fast;     // how the names of the two begin; the fastest of those that do
+    std::string_view slow;
+    double goal = 0;           // slow / fast, at the least; 0: reported alone
+    std::string_view slow_section{};
+};
+
+constexpr comparison comparisons[] = {
+    {"stable order by length / std::sort by key", "plan", "", "Batten stable_order", "std::sort by key", 20},
+    {"plan, budget on sorted lengths / std::sort", "plan", "", "Batten plan, budget, sorted", "std::sort plan, budget, sorted",
+     10},
+    {"plan, budget on shuffled windows / std::sort", "plan", "", "Batten plan, budget, windows",
+     "std::sort plan, budget, windows", 3},
+    {"float mask / store fill", "masks", "float", "Batten intervals, then dense", "store fill", 0.85},
+    {"bfloat16 mask / store fill", "masks", "bfloat16", "Batten intervals, then dense", "store fill"},
+    {"float mask / torch", "masks", "float", "Batten intervals, then dense", "torch"},
+    {"MLM masking / DataCollatorForLanguageModeling", "mlm", "", "Batten collate, then MLM masking",
+     "DataCollatorForLanguageModeling", 20},
+};
+
+void compare(const run_results& all, ratio_list& ratios)
+{
+    table lines({"ratio", "of", "us", "against, us", "ratio (goal)"});
+    for (const comparison& of : comparisons) {
+        const std::string_view slow_section = of.slow_section.empty() ? of.section : of.slow_section;
+        for (const std::string& workload : all.names(of.section, &timing::workload))
+            for (const std::string& outputs : all.names(of.section, &timing::outputs)) {
+                if (!of.outputs.empty() && of.outputs != outputs)
+                    continue;
+                const timing* const fast = all.fastest(of.section, workload, outputs, of.fast);
+                const timing* const slow = all.fastest(slow_section, workload, outputs, of.slow);
+                if (fast == nullptr || slow == nullptr)
+                    continue;
+                const double ratio = slow->ns / slow->batches / (fast->ns / fast->batches);
+                std::string text = number(ratio, 2);
+                if (of.goal != 0)
+                    text += (ratio >= of.goal ? "  (>= " : "  MISSED (>= ") + number(of.goal, 2) + ")";
+                lines.add({std::string(of.title), workload, number(fast->ns / fast->batches / 1000, 2),
+                           number(slow->ns / slow->batches / 1000, 2), text});
+                ratios.emplace_back(std::string(of.section) + "/" + workload + "/" + std::string(of.title), ratio);
+            }
+    }
+    lines.print("Planning, packing, masks, decoding and serving: how many times as fast");
+}
+
 // ---- ratios.json -----------------------------------------------------------------------------------------------------------
 
 std::string quoted(std::string_view text)
@@ -516,6 +566,7 @@ int main(int argc, char** argv)
     workers(all, ratios);
     peers(all);
     figures(all, ratios);
+    compare(all, ratios);
     if (!write_json(argv[2], all, ratios, differences) || !write_chart(argv[3], all)) {
         std::fprintf(stderr, "bench_report: cannot write %s or %s\n", argv[2], argv[3]);
         return 2;

@@ -204,6 +204,7 @@ struct settings {
     std::size_t rows = 32;
     std::size_t window = 50;
     std::size_t repeat = 5;
+    std::string lengths;
 };
 
 void add_file(corpus& into, const std::string& path, const settings& chosen)
@@ -220,6 +221,17 @@ void add_file(corpus& into, const std::string& path, const settings& chosen)
     if (into.token_count() == before)
         refuse(path + (is_json_lines && !chosen.field.empty() ? ": no string in a field named '" + chosen.field + "'"
                                                               : ": no text in it"));
+}
+
+// One a line, as examples/padding_report reads them.
+void write_lengths(const std::string& path, const std::vector<std::size_t>& lengths)
+{
+    std::ofstream file(path);
+    for (const std::size_t length : lengths)
+        file << length << '\n';
+    file.close();
+    if (!file)
+        refuse(path + ": cannot be written");
 }
 
 // This repository's own text, for a run without files.
@@ -485,6 +497,8 @@ void run(const settings& chosen)
         std::cout << files.size() << " files: ";
     comparison(text, chosen).print();
     print_notes(chosen);
+    if (!chosen.lengths.empty())
+        write_lengths(chosen.lengths, text.lengths());
 }
 
 }  // namespace
@@ -505,6 +519,7 @@ int main(int argc, char** argv)
     app.add_option("--repeat", chosen.repeat, "timed passes at the least, 0 for no timing")
         ->check(CLI::Range(0, 1 << 20))
         ->capture_default_str();
+    app.add_option("--lengths", chosen.lengths, "write the lengths of the sequences to this file, for padding_report");
     CLI11_PARSE(app, argc, argv);
     try {
         run(chosen);
