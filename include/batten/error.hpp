@@ -167,6 +167,7 @@ enum class error_code : unsigned char {
     priority_out_of_range,   // row, the priority, the number of priorities
     queue_full,              // row, requests that wait
     queue_draining,          // row
+    argument_negative,       // -; field: its name
     pool_without_blocks,     // -, its blocks, those of them that are reserved
     block_out_of_range,      // -, the block, the number of blocks
     block_reserved,          // -, the block, the number of reserved ones
@@ -174,6 +175,15 @@ enum class error_code : unsigned char {
     tokens_not_there,        // -, the tokens asked for, those that the sequence has
     computed_past_known,     // row, its computed tokens, its known ones
     chunk_multiple_too_large,  // -, the multiple, the most tokens that a chunk can have
+    // a step; the row is the request's place among the given ones
+    nothing_scheduled,       // row
+    scheduled_past_known,    // row, its computed and scheduled tokens together, its known ones
+    blocks_missing,          // row, blocks that its tokens take, blocks that its row of the block table has room for
+    pad_block_not_reserved,  // -, the block that pads point to, the number of reserved ones
+    step_past_size,          // -, the step's tokens or requests, those of the size; field: which of the two
+    size_past_ladder,        // -, the number, the last size of the ladder
+    context_not_first,       // row
+    chunk_not_of_blocks,     // row, tokens of the chunk, tokens of a block
     // a policy whose result does not fit
     width_past_maximum,      // -, the width, the maximum
     row_past_width,          // row, its columns, the width that the length strategy gave
@@ -207,6 +217,7 @@ inline std::string error::message() const
     if (row != no_row)
         at += std::to_string(row);
     const std::string request = row == no_row ? "the request" : "request " + std::to_string(row);
+    const std::string of_request = row == no_row ? "" : request + ": ";
     const std::string name(field.empty() ? std::string_view("a field") : field);
     std::string text;
     switch (code) {
@@ -294,16 +305,33 @@ inline std::string error::message() const
         break;
     case error_code::queue_full: text = request + " finds the queue full: " + a + " wait"; break;
     case error_code::queue_draining: text = request + " came after drain()"; break;
+    case error_code::argument_negative: text = name + " must not be negative"; break;
     case error_code::pool_without_blocks:
         text = "a pool of " + a + " blocks, of which " + b + " are reserved, has none to give";
         break;
-    case error_code::block_out_of_range: text = "there is no block " + a + ", the pool has " + b; break;
-    case error_code::block_reserved: text = "block " + a + " is one of the " + b + " reserved ones"; break;
+    case error_code::block_out_of_range: text = of_request + "there is no block " + a + ", the pool has " + b; break;
+    case error_code::block_reserved: text = of_request + "block " + a + " is one of the " + b + " reserved ones"; break;
     case error_code::block_not_live: text = "block " + a + " is free"; break;
     case error_code::tokens_not_there: text = "a sequence of " + b + " tokens is asked for " + a; break;
     case error_code::computed_past_known: text = at + " has " + a + " computed tokens, but " + b + " known ones"; break;
     case error_code::chunk_multiple_too_large:
         text = "no chunk is a multiple of " + a + " tokens: it has " + b + " at the most";
+        break;
+    case error_code::nothing_scheduled: text = request + " takes no token in this step: leave it out"; break;
+    case error_code::scheduled_past_known:
+        text = request + " comes to " + a + " tokens in this step, " + b + " are known";
+        break;
+    case error_code::blocks_missing:
+        text = request + " takes " + a + " blocks, its row of the block table has room for " + b;
+        break;
+    case error_code::pad_block_not_reserved:
+        text = "pads point to block " + a + ", the pool has reserved " + b + " from 0 on";
+        break;
+    case error_code::step_past_size: text = "the step has " + a + " " + name + ", its size is " + b; break;
+    case error_code::size_past_ladder: text = "no size of the ladder holds " + a + ", the last is " + b; break;
+    case error_code::context_not_first: text = request + " is in its context phase and lies behind one that generates"; break;
+    case error_code::chunk_not_of_blocks:
+        text = request + " takes " + a + " tokens of its prompt, not the last ones and no multiple of the " + b + " of a block";
         break;
     case error_code::width_past_maximum: text = "the width comes to " + a + ", the maximum is " + b; break;
     case error_code::row_past_width:
