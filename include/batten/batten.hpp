@@ -26,7 +26,9 @@
 #include <batten/plan/waste.hpp>
 #include <batten/presets.hpp>
 #include <batten/sequences.hpp>
+#include <batten/serve/decode.hpp>
 #include <batten/side.hpp>
+#include <batten/varlen.hpp>
 #include <batten/version.hpp>
 
 #endif
