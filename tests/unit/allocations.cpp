@@ -182,6 +182,45 @@ TEST_CASE("into of a bucketed collator never allocates, from the first call on")
     CHECK(memory.only_inside());
 }
 
+TEST_CASE("packed and binned batches go into the caller's memory without an allocation")
+{
+    const std::vector<batten::piece> pieces{{1, 0, 1}, {0, 0, 3}};
+    const std::vector<std::size_t> offsets{0, 1, 2};
+    const ragged rows{{1, 2, 3}, {4}};
+    const batten::packed_collator<batten::round_up_to<8>> pack{{.pad_id = 0}};
+    auto flat = tests::guarded_fields<batten::packed_fields>::of(pack.shape(rows));
+    CHECK(allocations_of([&] { pack.into(rows, flat.outputs()); }) == 0);
+    const batten::binned_collator<> bin{{.pad_id = 0, .length = {4}}};
+    const auto in = batten::binned(rows, {pieces, offsets});
+    auto binned = tests::guarded_fields<batten::binned_fields>::of(bin.shape(in));
+    CHECK(allocations_of([&] { bin.into(in, binned.outputs()); }) == 0);
+}
+
+TEST_CASE("a decode step, masks and unpadding allocate nothing")
+{
+    const std::vector<std::int64_t> lengths{2, 4};
+    std::vector<std::uint8_t> attention(2 * 8, 1);
+    using kept = batten::fields<batten::attention_mask<std::uint8_t>>;
+    batten::serve::decode_batch<kept> decode({.pad_id = 0}, lengths, 4, 8,
+                                             batten::outputs{batten::set<batten::attention_mask>(attention)});
+    std::vector<std::int64_t> ids(2), positions(2);
+    const std::vector<int> tokens{5, 6};
+    CHECK(allocations_of([&] {
+              decode.append(tokens, batten::outputs{batten::set<batten::token_ids>(ids),
+                                                    batten::set<batten::position_ids>(positions)});
+          }) == 0);
+
+    namespace mask = batten::mask;
+    const auto where = mask::padded_rows(lengths, 4);
+    std::vector<mask::interval> seen(mask::interval_count(where));
+    std::vector<float> dense(2 * 4 * 4);
+    CHECK(allocations_of([&] { mask::additive(seen, mask::intervals(where, mask::causal{}, seen), std::span(dense)); }) == 0);
+
+    const batten::varlen places(lengths, 4);
+    std::vector<float> padded(2 * 4 * 3), packed(6 * 3);
+    CHECK(allocations_of([&] { places.gather_rows(padded, 3, packed); }) == 0);
+}
+
 TEST_CASE("an error from a try_ call allocates nothing either")
 {
     const batten::collator<batten::pad_left, batten::fixed_length> collate{{.pad_id = 0, .length = {2}}};
