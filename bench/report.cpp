@@ -392,6 +392,12 @@ constexpr comparison comparisons[] = {
     {"float mask / store fill", "masks", "float", "Batten intervals, then dense", "store fill", 0.85},
     {"bfloat16 mask / store fill", "masks", "bfloat16", "Batten intervals, then dense", "store fill"},
     {"float mask / torch", "masks", "float", "Batten intervals, then dense", "torch"},
+    {"decode step / collating again", "decode", "", "Batten decode step, mask kept", "Batten collate again, into", 50},
+    {"unpad of hidden rows / memcpy", "hidden", "unpad", "Batten unpad", "memcpy of as many bytes", 0.8},
+    {"pad of hidden rows / memcpy", "hidden", "pad", "Batten pad", "memcpy of as many bytes", 0.8},
+    {"unpad of hidden rows / torch index_select", "hidden", "unpad", "Batten unpad", "torch index_select"},
+    {"pad of hidden rows / torch index_copy_", "hidden", "pad", "Batten pad", "torch zero_, index_copy_"},
+    {"best fit on the histogram / first fit decreasing", "packing", "", "Batten best_fit", "first fit decreasing", 6},
     {"MLM masking / DataCollatorForLanguageModeling", "mlm", "", "Batten collate, then MLM masking",
      "DataCollatorForLanguageModeling", 20},
 };

@@ -21,8 +21,10 @@
 #include <batten/plan/edges.hpp>
 #include <batten/plan/histogram.hpp>
 #include <batten/plan/order.hpp>
+#include <batten/plan/packing.hpp>
 #include <batten/plan/ranks.hpp>
 #include <batten/plan/stream.hpp>
+#include <batten/plan/tight.hpp>
 #include <batten/plan/waste.hpp>
 #include <batten/presets.hpp>
 #include <batten/sequences.hpp>

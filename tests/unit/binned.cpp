@@ -3,6 +3,7 @@
 
 #include "support.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -156,4 +157,45 @@ TEST_CASE("bins that do not fit their sequences are errors before the first writ
     CHECK(error_of({{0, 0, 3}, {4, 0, 1}}, {0, 1, 2}).code == error_code::row_index_out_of_range);
     CHECK(error_of({{0, 1, 3}}, {0, 1}) == error_is(error_code::slice_outside_sequence, 0, 1, 3));
     CHECK(error_of({{0, 4, 0}}, {0, 1}).code == error_code::slice_outside_sequence);
+}
+
+TEST_CASE("what a packer yields goes straight into the binned layout, and every token arrives, once")
+{
+    namespace plan = batten::plan;
+    ragged sequences;
+    std::vector<std::size_t> lengths;
+    std::uint32_t state = 5;
+    int next_token = 0;
+    for (int i = 0; i < 200; ++i) {
+        state = state * 1664525U + 1013904223U;
+        lengths.push_back((state >> 16U) % 70);
+        sequences.emplace_back();
+        for (std::size_t t = 0; t < lengths.back(); ++t)
+            sequences.back().push_back(next_token++);
+    }
+    for (const std::size_t multiple : {1U, 8U}) {
+        const plan::packing_options packing{.capacity = 96, .slot_multiple = multiple, .bins_multiple = 4};
+        const batten::binned_collator<> collate{{.pad_id = 1 << 20, .length = {96}}};
+        for (const plan::packing& packed :
+             {plan::next_fit(lengths, packing), plan::best_fit(lengths, packing), plan::tight(lengths, packing)}) {
+            const auto batch = collate(batten::binned(sequences, packed));
+            CHECK(batch.rows() == packed.size());
+            CHECK(batch.rows() % 4 == 0);
+            CHECK(batch.width() == 96);
+            CHECK(batch.summary().real_tokens == static_cast<std::size_t>(next_token));
+            std::vector<int> seen(static_cast<std::size_t>(next_token), 0);
+            for (const auto token : batch.token_ids())
+                if (token != 1 << 20)
+                    ++seen[static_cast<std::size_t>(token)];
+            CHECK(std::all_of(seen.begin(), seen.end(), [](int times) { return times == 1; }));
+            CHECK(plan::waste_of(packed, packed.capacity).pads == batch.summary().padded_cells);
+        }
+    }
+    // Cut with one token of overlap, every token but the first of a sequence is trained, once.
+    const auto cut = plan::best_fit(lengths, {.capacity = 16, .over = plan::over_capacity::is_split_with_overlap});
+    const batten::binned_collator<> collate{{.pad_id = 0, .length = {16}}};
+    std::size_t trained = 0;
+    for (const std::size_t length : lengths)
+        trained += length == 0 ? 0 : length - 1;
+    CHECK(collate(batten::binned(sequences, cut)).summary().targets == trained);
 }

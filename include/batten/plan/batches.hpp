@@ -388,9 +388,9 @@ private:
 
     // Sorted. Of all cuts into the fewest batches those with the fewest cells. Where t batches end lies between from_end[t],
     // where the greedy cuts from the longest put it, and from_begin[t], where those from the shortest do. These ranges are
-    // apart (else one batch less would do), so that all levels together are n places. With w the width, which never falls, the cells
-    // (j - i) * w(j) of a batch [i, j) have the property that halving needs (edges.hpp), and an i too far from j is too far
-    // from all later j.
+    // apart (else one batch less would do), so that all levels together are n places. With w the width, which never falls,
+    // the cells (j - i) * w(j) of a batch [i, j) have the property that halving needs (edges.hpp), and an i too far from j is
+    // too far from all later j.
     constexpr void cut_for_least_padding(std::size_t begin, std::size_t end)
     {
         const std::size_t first = batches_.size();

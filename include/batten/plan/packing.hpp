@@ -152,7 +152,7 @@ struct piece_rule {
     constexpr std::size_t slots_of(std::size_t tokens) const noexcept
     {
         const std::size_t columns = batten::detail::columns_of(targets, tokens);
-        return columns / multiple + (columns % multiple != 0 ? 1 : 0);
+        return multiple == 1 ? columns : columns / multiple + (columns % multiple != 0 ? 1 : 0);
     }
 };
 
@@ -284,12 +284,15 @@ struct bin_problem {
 inline constexpr std::size_t most_slots = std::size_t{1} << 26U;
 
 // A bin need not be larger than all pieces together.
-constexpr bool finish(bin_problem& problem, const packing_options& options, const piece_rule& rule, error& reason)
+constexpr void set_limits(bin_problem& problem, const packing_options& options, const piece_rule& rule)
 {
     problem.depth = std::min<std::uint64_t>(options.max_per_bin, std::max<std::uint64_t>(problem.pieces, 1));
     problem.slots = static_cast<std::size_t>(std::min<std::uint64_t>(rule.slots, std::max<std::uint64_t>(problem.total, 1)));
-    return problem.slots <= most_slots ||
-           fail(reason, {error_code::capacity_too_large, error::no_row, options.capacity, most_slots * rule.multiple, {}});
+}
+constexpr bool check_slots(const bin_problem& problem, const packing_options& options, error& reason)
+{
+    return problem.slots <= most_slots || fail(reason, {error_code::capacity_too_large, error::no_row, options.capacity,
+                                                        most_slots * options.slot_multiple, {}});
 }
 
 // How many bins pieces need at the least. L2 of Martello and Toth: for every size k up to half a bin, pieces over bin - k have
@@ -317,6 +320,33 @@ constexpr packing_bounds find_bounds(const bin_problem& problem)
         bounds.martello_toth = std::max(bounds.martello_toth, large + rest / bin + (rest % bin != 0 ? 1 : 0));
     }
     return bounds;
+}
+
+// The slots of pieces, as a range.
+template <class Lengths>
+struct slots_of_pieces {
+    const piece_list<Lengths>& pieces;
+
+    constexpr std::size_t operator[](std::size_t i) const { return pieces.slots(i); }
+    constexpr auto begin() const { return batten::detail::index_iterator<slots_of_pieces>(this, 0); }
+    constexpr auto end() const { return batten::detail::index_iterator<slots_of_pieces>(this, pieces.size()); }
+};
+
+// The same bounds for pieces in any order.
+template <class Lengths>
+constexpr bool find_bounds_of(const piece_list<Lengths>& pieces, const packing_options& options, const piece_rule& rule,
+                              packing_bounds& bounds, error& reason)
+{
+    const result<histogram> counted = histogram::try_make(slots_of_pieces<Lengths>{pieces});
+    if (!counted)
+        return fail(reason, counted.error());
+    bin_problem problem;
+    for (std::size_t i = counted->bins().size(); i-- > 0;)
+        if (const histogram::bin& b = counted->bins()[i]; !problem.add(b.length, b.count))
+            return fail(reason, {error_code::size_overflow, error::no_row, b.length, b.count, {}});
+    set_limits(problem, options, rule);
+    bounds = find_bounds(problem);
+    return true;
 }
 
 // ---- bins as patterns -------------------------------------------------------------------------------------------------------
@@ -598,15 +628,16 @@ constexpr bool pack_lengths(const Lengths& lengths, const packing_options& optio
     std::vector<std::size_t> next;  // of each class, the place in `order` of its first piece that is in no bin
     for (std::size_t end = order.size(); end > 0;) {
         const std::size_t size = pieces.slots(order[end - 1]);
-        std::size_t begin = end - 1;
-        while (begin > 0 && pieces.slots(order[begin - 1]) == size)
-            --begin;
+        const auto first = std::partition_point(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(end),
+                                                [&](std::uint32_t i) { return pieces.slots(i) < size; });
+        const auto begin = static_cast<std::size_t>(first - order.begin());
         if (!problem.add(size, end - begin))
             return fail(reason, {error_code::size_overflow, error::no_row, size, end - begin, {}});
         next.push_back(begin);
         end = begin;
     }
-    if (!finish(problem, options, rule, reason))
+    set_limits(problem, options, rule);
+    if (!check_slots(problem, options, reason))
         return false;
     packed.bounds = find_bounds(problem);
     const pattern_list patterns = method(problem, packed.bounds);
@@ -655,7 +686,8 @@ constexpr bool pack_histogram(const histogram& lengths, const packing_options& o
         if (!problem.add(size, b.count))
             return fail(reason, {error_code::size_overflow, error::no_row, size, b.count, {}});
     }
-    if (!finish(problem, options, rule, reason))
+    set_limits(problem, options, rule);
+    if (!check_slots(problem, options, reason))
         return false;
     packed.bounds = find_bounds(problem);
     packed.capacity = options.capacity;
@@ -691,8 +723,9 @@ template <std::ranges::random_access_range Lengths>
     detail::piece_list<Lengths> pieces(lengths, rule);
     if (!pieces.make(options, reason))
         return reason;
-    // TODO bounds
     packing packed;
+    if (!detail::find_bounds_of(pieces, options, rule, packed.bounds, reason))
+        return reason;
     packed.capacity = options.capacity;
     packed.slot_multiple = options.slot_multiple;
     packed.pieces.reserve(pieces.size());
