@@ -11,12 +11,12 @@
 #include <batten/fill.hpp>
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
-#include <batten/overflow.hpp>
 #include <batten/mask/dense.hpp>
 #include <batten/mask/half.hpp>
 #include <batten/mask/intervals.hpp>
 #include <batten/mask/mlm.hpp>
 #include <batten/mask/segments.hpp>
+#include <batten/overflow.hpp>
 #include <batten/plan/batches.hpp>
 #include <batten/plan/edges.hpp>
 #include <batten/plan/histogram.hpp>

@@ -74,13 +74,13 @@ public:
     [[nodiscard]] constexpr bool check(std::size_t r, error& reason) const noexcept
     {
         if (most_ * counts_.size() != tokens_.size())
-            return detail::fail(reason, {error_code::span_too_large, error::no_row, most_ * counts_.size(), tokens_.size(),
+            return batten::detail::fail(reason, {error_code::span_too_large, error::no_row, most_ * counts_.size(), tokens_.size(),
                                          "the step's tokens"});
         return (std::cmp_greater_equal(counts_[r], 0) && std::cmp_less_equal(counts_[r], most_)) ||
-               detail::fail(reason, {error_code::count_out_of_range, r, counts_[r], most_, "counts"});
+               batten::detail::fail(reason, {error_code::count_out_of_range, r, counts_[r], most_, "counts"});
     }
-    [[nodiscard]] constexpr auto begin() const noexcept { return detail::index_iterator<token_matrix>(this, 0); }
-    [[nodiscard]] constexpr auto end() const noexcept { return detail::index_iterator<token_matrix>(this, size()); }
+    [[nodiscard]] constexpr auto begin() const noexcept { return batten::detail::index_iterator<token_matrix>(this, 0); }
+    [[nodiscard]] constexpr auto end() const noexcept { return batten::detail::index_iterator<token_matrix>(this, size()); }
 
 private:
     std::span<const T> tokens_;

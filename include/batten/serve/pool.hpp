@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: MIT
+// The blocks of a paged KV cache: who has which. A pool gives and counts them; a block_list has those of one sequence, in its
+// row of the block table.
+//
+// Both are for one thread, the one that schedules. Nothing here touches the cache itself: what is to be copied is reported.
+#ifndef BATTEN_SERVE_POOL_HPP_INCLUDED
+#define BATTEN_SERVE_POOL_HPP_INCLUDED
+
+#include <batten/error.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace batten::serve {
+
+// What every backend's block table holds.
+using block_id = std::int32_t;
+
+struct pool_options {
+    std::size_t blocks = 0;       // of the cache, the reserved ones among them
+    std::size_t block_size = 16;  // tokens that a block holds
+    std::size_t reserved = 1;     // the first blocks, which are never given: pads may point at them
+};
+
+// Blocks of one size, each free or held by one or more.
+//
+// Ensures  a block that is held is never given again; the reserved ones never are.
+// Memory   one block id and one count a block, allocated when it is made.
+// Cost     O(1) a block.
+class block_pool {
+public:
+    // Errors: a block size of 0; no block that is not reserved; ids over block_id, slots (blocks * block_size) over 64 bits.
+    constexpr explicit block_pool(pool_options options) : block_pool(try_make(options).value()) {}
+    [[nodiscard]] static constexpr result<block_pool> try_make(pool_options options)
+    {
+        if (options.block_size == 0)
+            return error{error_code::argument_not_positive, error::no_row, 0, {}, "block_size"};
+        if (options.reserved >= options.blocks)
+            return error{error_code::pool_without_blocks, error::no_row, options.blocks, options.reserved, {}};
+        if (!integer(options.blocks - 1).fits<block_id>())
+            return error{error_code::value_not_representable, error::no_row, options.blocks - 1, {}, "block_table"};
+        std::size_t slots = 0;
+        if (!batten::detail::multiply(options.blocks, options.block_size, slots) || !integer(slots).fits<std::int64_t>())
+            return error{error_code::size_overflow, error::no_row, options.blocks, options.block_size, {}};
+        return block_pool(checked{}, options);
+    }
+
+    // A free block, held once; nothing where there is none.
+    [[nodiscard]] constexpr std::optional<block_id> allocate() noexcept
+    {
+        if (free_ == 0)
+            return std::nullopt;
+        const block_id block = free_list_[--free_];
+        holders_[index(block)] = 1;
+        return block;
+    }
+    // A free block for each element, or false where there are fewer, and then nothing has changed.
+    [[nodiscard]] constexpr bool allocate(std::span<block_id> blocks) noexcept
+    {
+        if (blocks.size() > free_)
+            return false;
+        const block_id* top = free_list_.data() + free_;
+        for (block_id& block : blocks) {
+            block = *--top;
+            holders_[index(block)] = 1;
+        }
+        free_ -= blocks.size();
+        return true;
+    }
+
+    // Holds a block once more. Returns how many hold it. Errors: a block that is free, reserved, or none of the pool; more
+    // holders than 32 bits count.
+    [[nodiscard]] constexpr result<std::size_t> try_share(block_id block)
+    {
+        if (!can_share(block)) [[unlikely]]
+            return why_not_share(block);
+        return ++holders_[index(block)];
+    }
+    constexpr std::size_t share(block_id block)
+    {
+        if (!can_share(block)) [[unlikely]]
+            batten::detail::raise(why_not_share(block));
+        return ++holders_[index(block)];
+    }
+
+    // Holds a block once less, and at 0 it is free. Returns how many hold it still. Errors: a block that is free, so that none
+    // is freed twice, reserved, or none of the pool.
+    [[nodiscard]] constexpr result<std::size_t> try_release(block_id block)
+    {
+        std::size_t left = 0;
+        if (!drop(block, left, free_)) [[unlikely]]
+            return why_not_live(block);
+        return left;
+    }
+    constexpr std::size_t release(block_id block)
+    {
+        std::size_t left = 0;
+        if (!drop(block, left, free_)) [[unlikely]]
+            batten::detail::raise(why_not_live(block));
+        return left;
+    }
+
+    // Releases each of them. Returns how many became free. Errors: as of one; those before it are released.
+    [[nodiscard]] constexpr result<std::size_t> try_release(std::span<const block_id> blocks)
+    {
+        std::size_t free = free_;  // a copy, which stays in a register
+        for (const block_id block : blocks)
+            if (std::size_t left = 0; !drop(block, left, free)) [[unlikely]] {
+                free_ = free;
+                return why_not_live(block);
+            }
+        return free - std::exchange(free_, free);
+    }
+    constexpr std::size_t release(std::span<const block_id> blocks) { return try_release(blocks).value(); }
+
+    // How many hold a block: 0 where it is free, reserved, or none of the pool.
+    [[nodiscard]] constexpr std::size_t holders(block_id block) const noexcept
+    {
+        return is_live(block) ? holders_[index(block)] : 0;
+    }
+    [[nodiscard]] constexpr bool is_live(block_id block) const noexcept
+    {
+        return index(block) < blocks_ && holders_[index(block)] != 0;
+    }
+    [[nodiscard]] constexpr bool is_reserved(block_id block) const noexcept { return index(block) < reserved_; }
+    // Why release refuses a block. Requires: !is_live(block).
+    [[nodiscard]] constexpr error why_not_live(block_id block) const noexcept
+    {
+        if (index(block) >= blocks_)
+            return {error_code::block_out_of_range, error::no_row, block, blocks_, {}};
+        if (is_reserved(block))
+            return {error_code::block_reserved, error::no_row, block, reserved_, {}};
+        return {error_code::block_not_live, error::no_row, block, {}, {}};
+    }
+
+    [[nodiscard]] constexpr std::size_t block_size() const noexcept { return block_size_; }
+    [[nodiscard]] constexpr std::size_t blocks() const noexcept { return blocks_; }
+    [[nodiscard]] constexpr std::size_t reserved_blocks() const noexcept { return reserved_; }
+    [[nodiscard]] constexpr std::size_t free_blocks() const noexcept { return free_; }
+    [[nodiscard]] constexpr std::size_t live_blocks() const noexcept { return blocks_ - reserved_ - free_; }
+    // Blocks that `tokens` take.
+    [[nodiscard]] constexpr std::size_t blocks_for(std::size_t tokens) const noexcept
+    {
+        return tokens / block_size_ + (tokens % block_size_ != 0 ? 1U : 0U);
+    }
+
+private:
+    struct checked {};
+    constexpr block_pool(checked, pool_options options)
+        : blocks_(options.blocks),
+          block_size_(options.block_size),
+          reserved_(options.reserved),
+          free_(options.blocks - options.reserved),
+          free_list_(free_, block_id{0}),
+          holders_(options.blocks, std::uint32_t{0})
+    {
+        // The lowest block lies on top, and is given first.
+        for (std::size_t i = 0; i < free_; ++i)
+            free_list_[i] = static_cast<block_id>(options.blocks - 1 - i);
+    }
+
+    // A negative one is past all.
+    static constexpr std::size_t index(block_id block) noexcept { return static_cast<std::size_t>(block); }
+
+    // Holds a block once less; false where nobody holds it. The last holder comes first: it is the usual one.
+    constexpr bool drop(block_id block, std::size_t& left, std::size_t& free) noexcept
+    {
+        if (index(block) >= blocks_) [[unlikely]]
+            return false;
+        std::uint32_t& holders = holders_[index(block)];
+        if (holders == 1) [[likely]] {
+            holders = 0;
+            free_list_[free++] = block;
+            left = 0;
+            return true;
+        }
+        if (holders == 0) [[unlikely]]
+            return false;
+        left = --holders;
+        return true;
+    }
+
+    constexpr bool can_share(block_id block) const noexcept
+    {
+        return is_live(block) && holders_[index(block)] != most_holders;
+    }
+    constexpr error why_not_share(block_id block) const noexcept
+    {
+        if (!is_live(block))
+            return why_not_live(block);
+        return {error_code::value_not_representable, error::no_row, std::uint64_t{most_holders} + 1, {}, "holders"};
+    }
+
+    static constexpr std::uint32_t most_holders = std::numeric_limits<std::uint32_t>::max();
+
+    std::size_t blocks_;
+    std::size_t block_size_;
+    std::size_t reserved_;
+    std::size_t free_;                    // of free_list_, the first ones
+    std::vector<block_id> free_list_;     // as a stack: who was freed last is given first, while it is in cache
+    std::vector<std::uint32_t> holders_;  // of each block
+};
+
+// A block that is to be copied, all of it, before the step writes. Several: in the order in which they were reported.
+struct block_copy {
+    block_id from = 0;
+    block_id to = 0;
+
+    friend constexpr bool operator==(const block_copy&, const block_copy&) noexcept = default;
+};
+
+// What append wrote: columns [first, first + count) of the sequence's row, and a copy that is to be made.
+struct row_change {
+    std::size_t first = 0;
+    std::size_t count = 0;
+    std::optional<block_copy> copy{};
+
+    friend constexpr bool operator==(const row_change&, const row_change&) noexcept = default;
+};
+
+// The blocks of one sequence, as the first elements of its row of the block table: token p lies in block row[p / block_size],
+// at p % block_size. Sequences share blocks after a fork; before a block that others hold is written, it is replaced by a copy.
+// Gives its blocks back when it is destroyed.
+//
+// Requires  pool and row outlive it and stay where they are, and row[0, blocks().size()) is written by nobody else.
+// Memory    none of its own.
+class block_list {
+public:
+    constexpr block_list(block_pool& pool, std::span<block_id> row) noexcept : pool_(&pool), row_(row) {}
+    constexpr block_list(block_list&& other) noexcept
+        : pool_(other.pool_),
+          row_(other.row_),
+          blocks_(std::exchange(other.blocks_, 0)),
+          tokens_(std::exchange(other.tokens_, 0))
+    {
+    }
+    constexpr block_list& operator=(block_list&& other) noexcept
+    {
+        if (this != &other) {
+            clear();
+            pool_ = other.pool_;
+            row_ = other.row_;
+            blocks_ = std::exchange(other.blocks_, 0);
+            tokens_ = std::exchange(other.tokens_, 0);
+        }
+        return *this;
+    }
+    constexpr ~block_list() { clear(); }
+
+    // Makes room for `tokens` more; nothing where the pool has too few blocks, and then nothing has changed.
+    //
+    // Errors  more tokens than the row or all blocks of the pool have room for, however long one waits (its tokens, the most);
+    //         a last block that is not live, since someone wrote to the row. Then nothing has changed.
+    // Cost    O(1 + new blocks).
+    [[nodiscard]] constexpr result<std::optional<row_change>> try_append(std::size_t tokens)
+    {
+        if (fits_in_tail(tokens)) [[likely]]
+            return append_to_tail(tokens);
+        if (!can_append(tokens)) [[unlikely]]
+            return why_not_append(tokens);
+        return grow(tokens);
+    }
+    [[nodiscard]] constexpr std::optional<row_change> append(std::size_t tokens)
+    {
+        if (fits_in_tail(tokens)) [[likely]]
+            return append_to_tail(tokens);
+        if (!can_append(tokens)) [[unlikely]]
+            batten::detail::raise(why_not_append(tokens));
+        return grow(tokens);
+    }
+
+    // Keeps the first `tokens` tokens and gives back the blocks behind them: rejected draft tokens; 0 to compute it all again.
+    // Returns how many columns of the row are left. Errors: more tokens than it has; a block that is not live.
+    constexpr std::size_t truncate(std::size_t tokens) { return try_truncate(tokens).value(); }
+    [[nodiscard]] constexpr result<std::size_t> try_truncate(std::size_t tokens)
+    {
+        error reason;
+        const std::size_t kept = pool_->blocks_for(tokens);
+        if (!has(tokens, reason) || !are_live(kept, blocks_, reason))
+            return reason;
+        give_back_from(kept);
+        tokens_ = tokens;
+        return kept;
+    }
+    constexpr void clear() noexcept
+    {
+        give_back_from(0);
+        tokens_ = 0;
+    }
+
+    // Another sequence that begins with the first `tokens` tokens of this one, by default all, in the same blocks: beams,
+    // n > 1, a common prefix. Nothing is copied yet: append reports a copy to whoever goes on writing in a shared last block.
+    //
+    // Requires  `row` is another row.
+    // Errors    more tokens than it has; a row too short; a block that is not live. Then nothing has changed.
+    // Cost      O(blocks shared).
+    [[nodiscard]] constexpr block_list fork(std::span<block_id> row) const { return fork(row, tokens_); }
+    [[nodiscard]] constexpr block_list fork(std::span<block_id> row, std::size_t tokens) const
+    {
+        return try_fork(row, tokens).value();
+    }
+    [[nodiscard]] constexpr result<block_list> try_fork(std::span<block_id> row) const { return try_fork(row, tokens_); }
+    [[nodiscard]] constexpr result<block_list> try_fork(std::span<block_id> row, std::size_t tokens) const
+    {
+        error reason;
+        const std::size_t shared = pool_->blocks_for(tokens);
+        if (!has(tokens, reason) || !fits(shared, row, reason) || !are_live(0, shared, reason))
+            return reason;
+        BATTEN_ASSERT(row.empty() || row.data() != row_.data(), "a fork goes to another row of the block table");
+        block_list forked(*pool_, row);
+        for (; forked.blocks_ < shared; ++forked.blocks_) {
+            const block_id block = row_[forked.blocks_];
+            if (const auto held = pool_->try_share(block); !held)
+                return held.error();
+            row[forked.blocks_] = block;
+        }
+        forked.tokens_ = tokens;
+        return forked;
+    }
+
+    // Goes on in another row of the block table, to which its blocks are copied: where rows close ranks.
+    // Returns how many columns were written. Errors: a row too short; then nothing has changed.
+    constexpr std::size_t move_to(std::span<block_id> row) { return try_move_to(row).value(); }
+    [[nodiscard]] constexpr result<std::size_t> try_move_to(std::span<block_id> row)
+    {
+        error reason;
+        if (!fits(blocks_, row, reason))
+            return reason;
+        std::copy_n(row_.data(), blocks_, row.data());
+        row_ = row;
+        return blocks_;
+    }
+
+    [[nodiscard]] constexpr std::size_t tokens() const noexcept { return tokens_; }
+    [[nodiscard]] constexpr std::span<const block_id> blocks() const noexcept { return row_.first(blocks_); }
+    [[nodiscard]] constexpr std::span<block_id> row() const noexcept { return row_; }
+    // The most tokens that it could ever have: those of its row, or of all blocks.
+    [[nodiscard]] constexpr std::size_t max_tokens() const noexcept
+    {
+        return std::min(row_.size(), pool_->blocks() - pool_->reserved_blocks()) * pool_->block_size();
+    }
+
+private:
+    // Tokens that the last block has room for.
+    constexpr std::size_t room() const noexcept { return blocks_ * pool_->block_size() - tokens_; }
+
+    // What most steps do: write on in a block that is this sequence's alone. 0 tokens, which need no block, are not among it.
+    constexpr bool fits_in_tail(std::size_t tokens) const noexcept
+    {
+        return tokens - 1 < room() && pool_->holders(row_[blocks_ - 1]) == 1;
+    }
+    constexpr std::optional<row_change> append_to_tail(std::size_t tokens) noexcept
+    {
+        tokens_ += tokens;
+        return row_change{blocks_, 0, {}};
+    }
+
+    constexpr bool can_append(std::size_t tokens) const noexcept
+    {
+        return tokens <= max_tokens() - tokens_ && (room() == 0 || pool_->is_live(row_[blocks_ - 1]));
+    }
+    constexpr error why_not_append(std::size_t tokens) const noexcept
+    {
+        if (tokens > max_tokens() - tokens_) {
+            const std::size_t total = tokens_ + std::min(tokens, batten::detail::size_limit - tokens_);
+            return {error_code::request_over_limit, error::no_row, total, max_tokens(), {}};
+        }
+        return pool_->why_not_live(row_[blocks_ - 1]);
+    }
+
+    constexpr std::optional<row_change> grow(std::size_t tokens) noexcept
+    {
+        const bool copies_tail = tokens != 0 && room() != 0 && pool_->holders(row_[blocks_ - 1]) > 1;
+        const std::size_t first = blocks_ - (copies_tail ? 1U : 0U);
+        const std::size_t count = pool_->blocks_for(tokens_ + tokens) - first;
+        const block_id tail = copies_tail ? row_[first] : 0;
+        if (!pool_->allocate(row_.subspan(first, count)))
+            return std::nullopt;
+        row_change change{first, count, {}};
+        if (copies_tail) {
+            change.copy = block_copy{tail, row_[first]};
+            pool_->release(tail);
+        }
+        blocks_ = first + count;
+        tokens_ += tokens;
+        return change;
+    }
+
+    constexpr void give_back_from(std::size_t kept) noexcept
+    {
+        for (; blocks_ > kept; --blocks_)
+            static_cast<void>(pool_->try_release(row_[blocks_ - 1]));  // refused where someone else wrote to the row
+    }
+
+    constexpr bool has(std::size_t tokens, error& reason) const noexcept
+    {
+        return tokens <= tokens_ ||
+               batten::detail::fail(reason, {error_code::tokens_not_there, error::no_row, tokens, tokens_, {}});
+    }
+    static constexpr bool fits(std::size_t blocks, std::span<const block_id> row, error& reason) noexcept
+    {
+        return blocks <= row.size() ||
+               batten::detail::fail(reason, {error_code::span_too_small, error::no_row, blocks, row.size(), "block_table"});
+    }
+    constexpr bool are_live(std::size_t first, std::size_t last, error& reason) const noexcept
+    {
+        for (std::size_t column = first; column < last; ++column)
+            if (!pool_->is_live(row_[column]))
+                return batten::detail::fail(reason, pool_->why_not_live(row_[column]));
+        return true;
+    }
+
+    block_pool* pool_;
+    std::span<block_id> row_;
+    std::size_t blocks_ = 0;  // columns of the row in use
+    std::size_t tokens_ = 0;
+};
+
+}  // namespace batten::serve
+
+#endif

@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: MIT
+// Dynamic batching: requests wait in the bucket of their length until it is full, or the oldest has waited long enough.
+#ifndef BATTEN_SERVE_QUEUE_HPP_INCLUDED
+#define BATTEN_SERVE_QUEUE_HPP_INCLUDED
+
+#include <batten/detail/random.hpp>
+#include <batten/error.hpp>
+#include <batten/length.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace batten::serve {
+
+// A point in time as you have it: an integer of any unit, a std::chrono::time_point. The queue has no clock; each call is told
+// what time it is. A time before one that it has been told already counts as that one.
+template <class T>
+concept time_value = std::copyable<T> && std::default_initializable<T> && std::totally_ordered<T> &&
+                     requires(const T& a, const T& b) {
+                         a - b;
+                         { a + (a - b) } -> std::convertible_to<T>;
+                     };
+
+template <time_value Time>
+using duration_of = std::remove_cvref_t<decltype(std::declval<const Time&>() - std::declval<const Time&>())>;
+
+template <time_value Time>
+struct request {
+    std::uint64_t id = 0;            // among those that wait nobody else has it
+    std::size_t length = 0;          // in tokens
+    std::size_t priority = 0;        // 0 leaves first
+    std::optional<Time> deadline{};  // from then on it is too late to leave; batches don't leave sooner for it
+    Time arrival{};                  // written by push
+};
+
+// At least one of rows and budget is needed.
+template <time_value Time>
+struct queue_options {
+    bucketed_length edges{};        // widths of the buckets
+    std::size_t rows = no_limit;    // of a batch, at the most
+    std::size_t budget = no_limit;  // of padded cells in a batch, at the most: rows * edge
+    std::size_t capacity = 1024;    // requests that wait, at the most
+    std::size_t priorities = 1;     // 0, 1, ..., priorities - 1
+    duration_of<Time> max_wait{};   // of a request for others in its bucket
+};
+
+enum class departure_reason : unsigned char {
+    filled,   // the bucket had rows or cells for a whole batch
+    waited,   // its oldest request has waited max_wait
+    drained,  // drain() was called
+    expired,  // not a batch: their deadlines have passed
+};
+
+// Who leaves the queue together. A batch is `width` wide, its bucket's edge.
+template <time_value Time>
+struct departure {
+    std::span<const request<Time>> requests{};  // valid until the next poll
+    std::size_t width = 0;                      // 0 for those that expired
+    departure_reason reason{};
+};
+
+namespace detail {
+
+// Where the request of each id lies: open addressing, twice as many places as ids at least, nothing allocated once it is made.
+class id_table {
+public:
+    static constexpr std::size_t nowhere = batten::detail::size_limit;
+
+    constexpr explicit id_table(std::size_t capacity) : entries_(std::bit_ceil(2 * capacity), entry{}) {}
+
+    [[nodiscard]] constexpr std::size_t find(std::uint64_t id) const noexcept { return entries_[place_of(id)].slot; }
+    // Requires: an id that is not there, and fewer than capacity that are.
+    constexpr void insert(std::uint64_t id, std::size_t slot) noexcept { entries_[place_of(id)] = {id, slot}; }
+    // Requires: an id that is there.
+    constexpr void erase(std::uint64_t id) noexcept
+    {
+        std::size_t hole = place_of(id);
+        for (std::size_t next = after(hole); entries_[next].slot != nowhere; next = after(next)) {
+            // Whoever is looked for at the hole or before it closes it, and leaves a hole.
+            const std::size_t past_home = (next - home_of(entries_[next].id)) & mask();
+            if (past_home >= ((next - hole) & mask()))
+                entries_[std::exchange(hole, next)] = entries_[next];
+        }
+        entries_[hole].slot = nowhere;
+    }
+
+private:
+    struct entry {
+        std::uint64_t id = 0;
+        std::size_t slot = nowhere;
+    };
+
+    constexpr std::size_t mask() const noexcept { return entries_.size() - 1; }
+    constexpr std::size_t home_of(std::uint64_t id) const noexcept
+    {
+        return static_cast<std::size_t>(batten::detail::mix(id)) & mask();
+    }
+    constexpr std::size_t after(std::size_t place) const noexcept { return (place + 1) & mask(); }
+
+    // The id's place, or the free one that it would take.
+    constexpr std::size_t place_of(std::uint64_t id) const noexcept
+    {
+        std::size_t place = home_of(id);
+        while (entries_[place].slot != nowhere && entries_[place].id != id)
+            place = after(place);
+        return place;
+    }
+
+    std::vector<entry> entries_;
+};
+
+}  // namespace detail
+
+// Requests that wait to be batched with others of about their length. For one thread; shared_request_queue is for several.
+//
+// Ensures  Order: within a bucket and a priority requests leave in the order in which they came.
+//          No starvation: once anyone has waited max_wait, each batch takes the oldest request of all, whatever the
+//          priorities; when a poll at time t has returned nothing, nobody waits who came at t - max_wait or before.
+//          Nobody is lost: who was taken leaves once, by poll (in a batch or expired) or by cancel.
+// Memory   two requests and two to four table entries for each of `capacity`, allocated when it is made; no call allocates.
+// Cost     push O(log buckets), cancel O(1); poll O((buckets + rows that leave) * priorities), and O(requests that wait) where
+//          a deadline has passed.
+template <time_value Time>
+class request_queue {
+public:
+    using time_type = Time;
+    using request_type = request<Time>;
+    using options_type = queue_options<Time>;
+
+    // Errors: no ladder, or one that does not increase; neither rows nor budget; an edge over the budget; a capacity, rows, a
+    // budget or priorities of 0; a negative max_wait.
+    constexpr explicit request_queue(options_type options) : request_queue(try_make(std::move(options)).value()) {}
+    [[nodiscard]] static constexpr result<request_queue> try_make(options_type options)
+    {
+        error reason;
+        if (!check(options, reason))
+            return reason;
+        return request_queue(checked{}, std::move(options));
+    }
+
+    // Takes a request. Returns how many wait.
+    //
+    // Errors  an empty request; one over the last edge; a priority that there is not; a deadline that has passed; an id that
+    //         waits already; a full queue; a queue that drains (row: the request's id). Then nothing has changed.
+    [[nodiscard]] constexpr result<std::size_t> try_push(request_type arriving, Time now)
+    {
+        error reason;
+        tell(now);
+        if (!accepts(arriving, reason))
+            return reason;
+        arriving.arrival = *now_;
+        const std::size_t slot = std::exchange(free_, slots_[free_].next);
+        slots_[slot].waiting = arriving;
+        slots_[slot].bucket = bucket_of(arriving.length);
+        slots_[slot].ticket = tickets_++;
+        link(slot);
+        ids_.insert(arriving.id, slot);
+        if (arriving.deadline && (!earliest_deadline_ || *arriving.deadline < *earliest_deadline_))
+            earliest_deadline_ = arriving.deadline;
+        return ++pending_;
+    }
+    constexpr std::size_t push(const request_type& arriving, Time now) { return try_push(arriving, now).value(); }
+
+    // Takes a request out again. Errors: an id that does not wait here (it never came, or has left).
+    [[nodiscard]] constexpr result<request_type> try_cancel(std::uint64_t id)
+    {
+        const std::size_t slot = ids_.find(id);
+        if (slot == nobody)
+            return error{error_code::request_unknown, static_cast<std::size_t>(id), {}, {}, {}};
+        return remove(slot);
+    }
+    constexpr request_type cancel(std::uint64_t id) { return try_cancel(id).value(); }
+
+    // Who leaves now, nothing where nobody does: while (auto left = queue.poll(now)).
+    // First those whose deadlines have passed, all together. Then a batch of the bucket with the oldest request, among buckets
+    // that are full or have a request that has waited max_wait; in it those who have waited so long by age, then the others by
+    // priority and age.
+    [[nodiscard]] constexpr std::optional<departure<Time>> poll(Time now)
+    {
+        tell(now);
+        if (earliest_deadline_ && !(*now_ < *earliest_deadline_))
+            if (const std::size_t expired = expire(); expired != 0)
+                return leave(expired, 0, departure_reason::expired);
+        const std::size_t buckets = counts_.size();
+        // The bucket with the oldest request, of those that are full or whose oldest has waited: where anyone has waited
+        // max_wait, it is somebody who has.
+        std::size_t leaving = buckets;
+        std::uint64_t oldest = 0;
+        for (std::size_t b = 0; b < buckets; ++b) {
+            if (counts_[b] == 0)
+                continue;
+            const slot_entry& first = slots_[oldest_of(b)];
+            if (!draining_ && counts_[b] < most_rows(b) && !has_waited(first))
+                continue;
+            if (leaving == buckets || first.ticket < oldest) {
+                leaving = b;
+                oldest = first.ticket;
+            }
+        }
+        if (leaving == buckets)
+            return std::nullopt;
+        return take(leaving);
+    }
+
+    // When poll has something to do if nobody comes or leaves: the time to sleep until. Never, where nobody waits.
+    // It may come too soon, after a request with a deadline was cancelled. Requires: arrival + max_wait is a Time.
+    [[nodiscard]] constexpr std::optional<Time> next_due() const
+    {
+        std::optional<Time> due = pending_ == 0 ? std::nullopt : earliest_deadline_;
+        for (std::size_t b = 0; b < counts_.size(); ++b) {
+            if (counts_[b] == 0)
+                continue;
+            const Time arrival = slots_[oldest_of(b)].waiting.arrival;
+            const Time leaves = draining_ || counts_[b] >= most_rows(b) ? arrival : Time(arrival + options_.max_wait);
+            if (!due || leaves < *due)
+                due = leaves;
+        }
+        return due;
+    }
+
+    // Takes nobody any more; poll gives out who waits, in batches that need not be full.
+    constexpr void drain() noexcept { draining_ = true; }
+    [[nodiscard]] constexpr bool is_draining() const noexcept { return draining_; }
+
+    [[nodiscard]] constexpr std::size_t pending() const noexcept { return pending_; }
+    [[nodiscard]] constexpr std::size_t capacity() const noexcept { return slots_.size(); }
+
+private:
+    static constexpr std::size_t nobody = detail::id_table::nowhere;
+
+    // A request that waits, between its neighbours in the list of its bucket and priority; or a free place.
+    struct slot_entry {
+        request_type waiting{};
+        std::uint64_t ticket = 0;  // how many came before
+        std::size_t bucket = 0;
+        std::size_t previous = nobody;
+        std::size_t next = nobody;
+    };
+    struct list {
+        std::size_t first = nobody;
+        std::size_t last = nobody;
+    };
+
+    struct checked {};
+    constexpr request_queue(checked, options_type&& options)
+        : options_(std::move(options)),
+          slots_(options_.capacity, slot_entry{}),
+          lists_(options_.edges.edges().size() * options_.priorities, list{}),
+          counts_(options_.edges.edges().size(), std::size_t{0}),
+          ids_(options_.capacity),
+          left_(options_.capacity, request_type{})
+    {
+        for (std::size_t i = 0; i + 1 < slots_.size(); ++i)
+            slots_[i].next = i + 1;
+    }
+
+    static constexpr bool check(const options_type& options, error& reason)
+    {
+        using batten::detail::fail;
+        if (!options.edges.check(reason))
+            return false;
+        const auto positive = [&](std::size_t value, std::string_view name) {
+            return value != 0 || fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, name});
+        };
+        if (!positive(options.rows, "rows") || !positive(options.budget, "budget") ||
+            !positive(options.capacity, "capacity") || !positive(options.priorities, "priorities"))
+            return false;
+        if (options.rows == no_limit && options.budget == no_limit)
+            return fail(reason, {error_code::batches_unlimited, error::no_row, {}, {}, {}});
+        if (options.edges.limit() > options.budget)
+            return fail(reason, {error_code::width_past_maximum, error::no_row, options.edges.limit(), options.budget, {}});
+        const std::size_t buckets = options.edges.edges().size();
+        if (std::size_t lists = 0; !batten::detail::multiply(buckets, options.priorities, lists))
+            return fail(reason, {error_code::size_overflow, error::no_row, buckets, options.priorities, {}});
+        if (options.max_wait < duration_of<Time>{})
+            return fail(reason, {error_code::argument_negative, error::no_row, {}, {}, "max_wait"});
+        return true;
+    }
+
+    constexpr bool accepts(const request_type& arriving, error& reason) const noexcept
+    {
+        const auto refuse = [&](error_code code, integer first = {}, integer second = {}) {
+            return batten::detail::fail(reason, {code, static_cast<std::size_t>(arriving.id), first, second, {}});
+        };
+        if (draining_)
+            return refuse(error_code::queue_draining);
+        if (arriving.length == 0)
+            return refuse(error_code::request_empty);
+        if (arriving.length > options_.edges.limit())
+            return refuse(error_code::request_over_limit, arriving.length, options_.edges.limit());
+        if (arriving.priority >= options_.priorities)
+            return refuse(error_code::priority_out_of_range, arriving.priority, options_.priorities);
+        if (arriving.deadline && !(*now_ < *arriving.deadline))
+            return refuse(error_code::request_expired);
+        if (ids_.find(arriving.id) != nobody)
+            return refuse(error_code::request_duplicate);
+        if (pending_ == slots_.size())
+            return refuse(error_code::queue_full, pending_);
+        return true;
+    }
+
+    constexpr void tell(const Time& now)
+    {
+        if (!now_ || *now_ < now)
+            now_ = now;
+    }
+
+    // ---- buckets and their lists ----------------------------------------------------------------------------------------
+
+    constexpr std::size_t bucket_of(std::size_t length) const noexcept
+    {
+        const auto edges = options_.edges.edges();
+        return static_cast<std::size_t>(std::lower_bound(edges.begin(), edges.end(), length) - edges.begin());
+    }
+    constexpr std::size_t most_rows(std::size_t b) const noexcept
+    {
+        return options_.budget == no_limit ? options_.rows
+                                           : std::min(options_.rows, options_.budget / options_.edges.edges()[b]);
+    }
+    constexpr list& list_of(const slot_entry& entry) noexcept
+    {
+        return lists_[entry.bucket * options_.priorities + entry.waiting.priority];
+    }
+    constexpr bool has_waited(const slot_entry& entry) const { return !(*now_ - entry.waiting.arrival < options_.max_wait); }
+
+    // The first of each list is the oldest of it: times never go back. Requires: the bucket is not empty.
+    constexpr std::size_t oldest_of(std::size_t b) const noexcept
+    {
+        std::size_t oldest = nobody;
+        for (std::size_t p = 0; p < options_.priorities; ++p) {
+            const std::size_t first = lists_[b * options_.priorities + p].first;
+            if (first != nobody && (oldest == nobody || slots_[first].ticket < slots_[oldest].ticket))
+                oldest = first;
+        }
+        return oldest;
+    }
+    constexpr std::size_t most_urgent_of(std::size_t b) const noexcept
+    {
+        std::size_t p = b * options_.priorities;
+        while (lists_[p].first == nobody)
+            ++p;
+        return lists_[p].first;
+    }
+
+    constexpr void link(std::size_t slot) noexcept
+    {
+        slot_entry& entry = slots_[slot];
+        list& in = list_of(entry);
+        entry.previous = std::exchange(in.last, slot);
+        entry.next = nobody;
+        (entry.previous == nobody ? in.first : slots_[entry.previous].next) = slot;
+        ++counts_[entry.bucket];
+    }
+    // Takes a request out of its list, and out of everything.
+    constexpr request_type remove(std::size_t slot) noexcept
+    {
+        slot_entry& entry = slots_[slot];
+        list& in = list_of(entry);
+        (entry.previous == nobody ? in.first : slots_[entry.previous].next) = entry.next;
+        (entry.next == nobody ? in.last : slots_[entry.next].previous) = entry.previous;
+        --counts_[entry.bucket];
+        --pending_;
+        ids_.erase(entry.waiting.id);
+        entry.next = std::exchange(free_, slot);
+        return entry.waiting;
+    }
+
+    // ---- leaving --------------------------------------------------------------------------------------------------------
+
+    constexpr departure<Time> take(std::size_t b) noexcept
+    {
+        const std::size_t rows = std::min(counts_[b], most_rows(b));
+        const departure_reason reason = rows == most_rows(b) ? departure_reason::filled
+                                        : draining_          ? departure_reason::drained
+                                                             : departure_reason::waited;
+        for (std::size_t row = 0; row < rows; ++row) {
+            const std::size_t oldest = oldest_of(b);
+            left_[row] = remove(has_waited(slots_[oldest]) ? oldest : most_urgent_of(b));
+        }
+        return leave(rows, options_.edges.edges()[b], reason);
+    }
+    constexpr departure<Time> leave(std::size_t rows, std::size_t width, departure_reason reason) const noexcept
+    {
+        return {std::span(left_).first(rows), width, reason};
+    }
+
+    // Takes out those whose deadlines have passed, bucket by bucket, and returns how many. Each deadline leads to one walk at
+    // the most: after it the earliest is known again.
+    constexpr std::size_t expire() noexcept
+    {
+        std::size_t expired = 0;
+        earliest_deadline_.reset();
+        for (const list& in : lists_)
+            for (std::size_t slot = in.first; slot != nobody;) {
+                const std::size_t next = slots_[slot].next;
+                const std::optional<Time>& deadline = slots_[slot].waiting.deadline;
+                if (deadline && !(*now_ < *deadline))
+                    left_[expired++] = remove(slot);
+                else if (deadline && (!earliest_deadline_ || *deadline < *earliest_deadline_))
+                    earliest_deadline_ = deadline;
+                slot = next;
+            }
+        return expired;
+    }
+
+    options_type options_;
+    std::vector<slot_entry> slots_;
+    std::vector<list> lists_;          // by bucket and priority
+    std::vector<std::size_t> counts_;  // by bucket
+    detail::id_table ids_;
+    std::vector<request_type> left_;  // first, those who left last
+    std::size_t free_ = 0;            // the first free slot
+    std::size_t pending_ = 0;
+    std::uint64_t tickets_ = 0;
+    std::optional<Time> now_{};                // the latest time that it was told
+    std::optional<Time> earliest_deadline_{};  // of those that wait; earlier where its request has left
+    bool draining_ = false;
+};
+
+// A request_queue for several threads: every call holds the mutex, any type with lock() and unlock(), for as long as it takes.
+//
+// Requires  one thread at a time polls: what poll returned is valid until the next poll. Any number push, cancel and ask.
+// Ensures   as request_queue, in the order in which the calls got the mutex.
+template <time_value Time, class Mutex = std::mutex>
+class shared_request_queue {
+public:
+    using request_type = request<Time>;
+
+    explicit shared_request_queue(request_queue<Time> queue) : queue_(std::move(queue)) {}
+
+    [[nodiscard]] result<std::size_t> try_push(const request_type& arriving, Time now)
+    {
+        const std::lock_guard lock(mutex_);
+        return queue_.try_push(arriving, now);
+    }
+    std::size_t push(const request_type& arriving, Time now) { return try_push(arriving, now).value(); }
+
+    [[nodiscard]] result<request_type> try_cancel(std::uint64_t id)
+    {
+        const std::lock_guard lock(mutex_);
+        return queue_.try_cancel(id);
+    }
+    request_type cancel(std::uint64_t id) { return try_cancel(id).value(); }
+
+    [[nodiscard]] std::optional<departure<Time>> poll(Time now)
+    {
+        const std::lock_guard lock(mutex_);
+        return queue_.poll(now);
+    }
+    [[nodiscard]] std::optional<Time> next_due() const
+    {
+        const std::lock_guard lock(mutex_);
+        return queue_.next_due();
+    }
+
+    void drain()
+    {
+        const std::lock_guard lock(mutex_);
+        queue_.drain();
+    }
+    [[nodiscard]] bool is_draining() const
+    {
+        const std::lock_guard lock(mutex_);
+        return queue_.is_draining();
+    }
+    [[nodiscard]] std::size_t pending() const
+    {
+        const std::lock_guard lock(mutex_);
+        return queue_.pending();
+    }
+    [[nodiscard]] std::size_t capacity() const noexcept { return queue_.capacity(); }  // never changes
+
+private:
+    mutable Mutex mutex_{};
+    request_queue<Time> queue_;
+};
+
+}  // namespace batten::serve
+
+#endif

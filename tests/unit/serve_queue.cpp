@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: MIT
+// The request queue under a clock of the test's, against a list that is searched from end to end; the shared one on threads.
+
+#include "support.hpp"
+
+#include <batten/detail/random.hpp>
+#include <batten/serve/queue.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <ostream>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace serve = batten::serve;
+using batten::error_code;
+using serve::departure_reason;
+using tests::error_is;
+using tests::no_row;
+
+namespace {
+
+using ticks = std::int64_t;
+using queue = serve::request_queue<ticks>;
+using options = serve::queue_options<ticks>;
+using request = serve::request<ticks>;
+
+constexpr request of_length(std::uint64_t id, std::size_t length, std::size_t priority = 0,
+                            std::optional<ticks> deadline = std::nullopt)
+{
+    return {id, length, priority, deadline, 0};
+}
+
+// What left: the reason, the width, the ids.
+struct left {
+    departure_reason reason{};
+    std::size_t width = 0;
+    std::vector<std::uint64_t> ids{};
+
+    friend bool operator==(const left&, const left&) = default;
+    friend std::ostream& operator<<(std::ostream& out, const left& l)
+    {
+        out << "{reason " << static_cast<int>(l.reason) << ", width " << l.width << ':';
+        for (const auto id : l.ids)
+            out << ' ' << id;
+        return out << '}';
+    }
+};
+
+template <class Departure>
+std::optional<left> copied(const Departure& departure)
+{
+    if (!departure)
+        return std::nullopt;
+    left copy{departure->reason, departure->width, {}};
+    for (const auto& one : departure->requests)
+        copy.ids.push_back(one.id);
+    return copy;
+}
+
+std::optional<left> polled(queue& from, ticks now) { return copied(from.poll(now)); }
+
+constexpr bool runs_in_constant_evaluation()
+{
+    queue waiting({.edges = {2, 4}, .rows = 2, .capacity = 3, .priorities = 2, .max_wait = 10});
+    waiting.push(of_length(7, 3, 1), 100);
+    waiting.push(of_length(8, 1), 101);
+    if (waiting.poll(102) || waiting.next_due() != 110)
+        return false;
+    waiting.push(of_length(9, 4), 103);
+    const auto full = waiting.poll(104);
+    if (!full || full->width != 4 || full->requests[0].id != 9 || full->requests[1].id != 7)
+        return false;
+    if (waiting.poll(110) || waiting.next_due() != 111)
+        return false;
+    const auto late = waiting.poll(111);
+    return late && late->reason == departure_reason::waited && late->requests.size() == 1 && !waiting.next_due();
+}
+static_assert(runs_in_constant_evaluation());
+
+error_is queue_error(const options& settings)
+{
+    const auto made = queue::try_make(settings);
+    tests::check_throws(made.error(), [&] { static_cast<void>(queue(settings)); });
+    return made.error();
+}
+
+}  // namespace
+
+// ---- who leaves when ----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a batch leaves when its bucket has the rows, or the padded cells, of a whole one")
+{
+    queue waiting({.edges = {4, 10}, .rows = 3, .budget = 20, .max_wait = 1000});
+    waiting.push(of_length(1, 10), 0);
+    waiting.push(of_length(2, 4), 0);
+    CHECK_FALSE(polled(waiting, 0));
+    waiting.push(of_length(3, 5), 1);
+    CHECK(polled(waiting, 1) == left{departure_reason::filled, 10, {1, 3}});  // two rows of 10
+    CHECK_FALSE(polled(waiting, 1));
+    waiting.push(of_length(4, 1), 2);
+    waiting.push(of_length(5, 2), 2);
+    CHECK(polled(waiting, 2) == left{departure_reason::filled, 4, {2, 4, 5}});  // three rows, though five of 4 would fit
+    CHECK(waiting.pending() == 0);
+}
+
+TEST_CASE("a batch that is not full leaves when its oldest request has waited max_wait, and no tick before")
+{
+    queue waiting({.edges = {4, 10}, .rows = 3, .max_wait = 50});
+    waiting.push(of_length(1, 3), 7);
+    waiting.push(of_length(2, 9), 8);
+    waiting.push(of_length(3, 4), 56);
+    CHECK(waiting.next_due() == 57);
+    CHECK_FALSE(polled(waiting, 56));
+    CHECK(polled(waiting, 57) == left{departure_reason::waited, 4, {1, 3}});
+    CHECK_FALSE(polled(waiting, 57));
+    CHECK(waiting.next_due() == 58);
+    CHECK(polled(waiting, 1000) == left{departure_reason::waited, 10, {2}});
+    CHECK_FALSE(waiting.next_due());
+}
+
+TEST_CASE("max_wait 0 batches who is there at the poll")
+{
+    queue waiting({.edges = {4}, .rows = 2});
+    for (std::uint64_t id = 0; id < 3; ++id)
+        waiting.push(of_length(id, 1), 5);
+    CHECK(polled(waiting, 5) == left{departure_reason::filled, 4, {0, 1}});
+    CHECK(polled(waiting, 5) == left{departure_reason::waited, 4, {2}});
+}
+
+TEST_CASE("the more urgent leave first, those of one priority in the order in which they came")
+{
+    queue waiting({.edges = {4}, .rows = 3, .priorities = 3, .max_wait = 1000});
+    const std::vector<std::size_t> priorities{2, 1, 2, 0, 1, 0, 2};
+    for (std::size_t i = 0; i < priorities.size(); ++i)
+        waiting.push(of_length(i, 1, priorities[i]), 0);
+    CHECK(polled(waiting, 1) == left{departure_reason::filled, 4, {3, 5, 1}});
+    CHECK(polled(waiting, 1) == left{departure_reason::filled, 4, {4, 0, 2}});
+    CHECK_FALSE(polled(waiting, 1));
+}
+
+TEST_CASE("who has waited max_wait leaves before the more urgent who has not")
+{
+    queue waiting({.edges = {4, 8}, .rows = 2, .priorities = 2, .max_wait = 10});
+    waiting.push(of_length(1, 8, 1), 0);
+    waiting.push(of_length(2, 3, 1), 1);
+    for (std::uint64_t id = 3; id < 9; ++id)
+        waiting.push(of_length(id, id % 2 == 0 ? 4 : 8), 5);
+    CHECK(polled(waiting, 11) == left{departure_reason::filled, 8, {1, 3}});
+    CHECK(polled(waiting, 11) == left{departure_reason::filled, 4, {2, 4}});
+    CHECK(polled(waiting, 11) == left{departure_reason::filled, 8, {5, 7}});
+}
+
+TEST_CASE("no request waits past max_wait, whatever comes in")
+{
+    // Every tick brings more urgent requests than a poll lets out, to every bucket; one of the least urgent is among them.
+    queue waiting({.edges = {4, 8, 16}, .rows = 4, .capacity = 4096, .priorities = 3, .max_wait = 20});
+    std::uint64_t id = 0;
+    std::map<std::uint64_t, ticks> since;
+    for (ticks now = 0; now < 400; ++now) {
+        for (const std::size_t length : {4U, 8U, 16U})
+            for (std::size_t i = 0; i < 3; ++i) {
+                waiting.push(of_length(id, length, now % 10 == 0 && i == 0 ? 2 : 0), now);
+                since.emplace(id++, now);
+            }
+        while (const auto gone = waiting.poll(now))
+            for (const request& one : gone->requests)
+                REQUIRE(since.erase(one.id) == 1);
+        for (const auto& [one, arrival] : since)
+            REQUIRE(now - arrival < 20);
+    }
+    CHECK(id == 3600);
+}
+
+TEST_CASE("of those that have waited max_wait each poll takes the oldest, even where more come than leave")
+{
+    queue waiting({.edges = {4, 8}, .rows = 2, .capacity = 4096, .priorities = 2, .max_wait = 5});
+    std::set<std::uint64_t> there;  // ids grow with age
+    for (ticks now = 0; now < 300; ++now) {
+        for (std::uint64_t i = 0; i < 4; ++i) {
+            const std::uint64_t id = static_cast<std::uint64_t>(now) * 4 + i;
+            waiting.push(of_length(id, i % 2 == 0 ? 3 : 7, id % 7 == 0 ? 1 : 0), now);
+            there.insert(id);
+        }
+        const auto gone = waiting.poll(now);
+        REQUIRE(gone);
+        if (static_cast<ticks>(*there.begin()) / 4 + 5 <= now)
+            REQUIRE(gone->requests[0].id == *there.begin());
+        for (const request& one : gone->requests)
+            REQUIRE(there.erase(one.id) == 1);
+    }
+    CHECK(there.size() == 600);
+}
+
+TEST_CASE("those whose deadlines have passed are reported together, once, and are in no batch")
+{
+    queue waiting({.edges = {4, 8}, .rows = 3, .max_wait = 100});
+    waiting.push(of_length(1, 4, 0, 20), 0);
+    waiting.push(of_length(2, 7, 0, 10), 0);
+    waiting.push(of_length(3, 4), 0);
+    CHECK(waiting.next_due() == 10);
+    waiting.push(of_length(4, 4, 0, 30), 0);
+    CHECK(polled(waiting, 9) == left{departure_reason::filled, 4, {1, 3, 4}});
+    waiting.push(of_length(5, 4, 0, 12), 9);
+    waiting.push(of_length(6, 4, 0, 13), 9);
+    CHECK(polled(waiting, 12) == left{departure_reason::expired, 0, {5, 2}});
+    CHECK_FALSE(polled(waiting, 12));
+    CHECK(polled(waiting, 13) == left{departure_reason::expired, 0, {6}});
+    CHECK(waiting.pending() == 0);
+}
+
+TEST_CASE("drain lets out who waits, the oldest first, and takes nobody any more")
+{
+    queue waiting({.edges = {4, 8}, .rows = 2, .max_wait = 100});
+    waiting.push(of_length(1, 8), 0);
+    for (std::uint64_t id = 2; id < 5; ++id)
+        waiting.push(of_length(id, 4, 0, id == 3 ? std::optional<ticks>(5) : std::nullopt), 0);
+    waiting.drain();
+    CHECK(waiting.is_draining());
+    CHECK(error_is(waiting.try_push(of_length(9, 1), 4).error()) == error_is(error_code::queue_draining, 9));
+    CHECK(waiting.next_due() == 0);
+    CHECK(polled(waiting, 5) == left{departure_reason::expired, 0, {3}});
+    CHECK(polled(waiting, 5) == left{departure_reason::drained, 8, {1}});
+    CHECK(polled(waiting, 5) == left{departure_reason::filled, 4, {2, 4}});
+    CHECK_FALSE(polled(waiting, 5));
+}
+
+TEST_CASE("a cancelled request comes back from the queue and leaves it no other way")
+{
+    queue waiting({.edges = {4}, .rows = 2, .priorities = 2, .max_wait = 10});
+    for (std::uint64_t id = 1; id < 4; ++id)
+        waiting.push(of_length(id, static_cast<std::size_t>(id), id == 2 ? 1 : 0, 100), 5);
+    const request back = waiting.cancel(2);
+    CHECK(back.id == 2);
+    CHECK(back.length == 2);
+    CHECK(back.priority == 1);
+    CHECK(back.deadline == 100);
+    CHECK(back.arrival == 5);
+    CHECK(error_is(waiting.try_cancel(2).error()) == error_is(error_code::request_unknown, 2));
+    tests::check_throws(waiting.try_cancel(77).error(), [&] { waiting.cancel(77); });
+    CHECK(polled(waiting, 5) == left{departure_reason::filled, 4, {1, 3}});
+    CHECK(error_is(waiting.try_cancel(3).error()) == error_is(error_code::request_unknown, 3));
+    CHECK(waiting.push(of_length(2, 4), 6) == 1);  // its id is free again
+}
+
+TEST_CASE("a time before the latest one counts as the latest")
+{
+    queue waiting({.edges = {4}, .rows = 3, .max_wait = 10});
+    waiting.push(of_length(1, 4), 50);
+    waiting.push(of_length(2, 4), 20);
+    CHECK_FALSE(polled(waiting, 59));
+    CHECK_FALSE(polled(waiting, 0));
+    CHECK(polled(waiting, 60) == left{departure_reason::waited, 4, {1, 2}});
+    CHECK(error_is(waiting.try_push(of_length(3, 4, 0, 55), 0).error()) == error_is(error_code::request_expired, 3));
+}
+
+TEST_CASE("the clock may be std::chrono's")
+{
+    using namespace std::chrono_literals;
+    using clock = std::chrono::steady_clock;
+    serve::request_queue<clock::time_point> waiting({.edges = {4}, .rows = 2, .max_wait = 5ms});
+    const clock::time_point start{};
+    waiting.push({.id = 1, .length = 4}, start + 1ms);
+    waiting.push({.id = 2, .length = 3, .deadline = start + 4ms}, start + 2ms);
+    CHECK(waiting.cancel(2).arrival == start + 2ms);
+    waiting.push({.id = 3, .length = 3}, start + 3ms);
+    CHECK(copied(waiting.poll(start + 3ms)) == left{departure_reason::filled, 4, {1, 3}});
+    waiting.push({.id = 4, .length = 3}, start + 4ms);
+    CHECK_FALSE(waiting.poll(start + 8999us));
+    CHECK(waiting.next_due() == start + 9ms);
+    CHECK(copied(waiting.poll(start + 9ms)) == left{departure_reason::waited, 4, {4}});
+}
+
+TEST_CASE("a copy of a queue goes on by itself")
+{
+    queue waiting({.edges = {4}, .rows = 2, .max_wait = 10});
+    waiting.push(of_length(1, 4), 0);
+    queue copy = waiting;
+    copy.push(of_length(2, 4), 1);
+    CHECK(polled(copy, 1) == left{departure_reason::filled, 4, {1, 2}});
+    CHECK_FALSE(polled(waiting, 1));
+    CHECK(polled(waiting, 10) == left{departure_reason::waited, 4, {1}});
+}
+
+// ---- refusals -----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a request that cannot be taken is refused with the reason, and the others go on")
+{
+    queue waiting({.edges = {4, 8}, .rows = 4, .capacity = 2, .priorities = 2, .max_wait = 10});
+    waiting.push(of_length(5, 8), 100);
+    const std::vector<std::pair<request, error_is>> refused{
+        {of_length(6, 0), {error_code::request_empty, 6}},
+        {of_length(7, 9), {error_code::request_over_limit, 7, 9, 8}},
+        {of_length(8, 1, 2), {error_code::priority_out_of_range, 8, 2, 2}},
+        {of_length(9, 1, 0, 100), {error_code::request_expired, 9}},
+        {of_length(5, 1), {error_code::request_duplicate, 5}},
+    };
+    for (const auto& [one, expected] : refused) {
+        CHECK(error_is(waiting.try_push(one, 100).error()) == expected);
+        tests::check_throws(waiting.try_push(one, 100).error(), [&, r = one] { waiting.push(r, 100); });
+        CHECK(waiting.pending() == 1);
+    }
+    CHECK(waiting.push(of_length(10, 5), 100) == 2);
+    CHECK(error_is(waiting.try_push(of_length(11, 1), 101).error()) == error_is(error_code::queue_full, 11, 2));
+    CHECK(polled(waiting, 110) == left{departure_reason::waited, 8, {5, 10}});
+    CHECK(waiting.push(of_length(11, 1), 111) == 1);
+}
+
+TEST_CASE("options that make no queue are errors")
+{
+    const options good{.edges = {4, 8}, .rows = 4};
+    const auto with = [&](auto change) {
+        options changed = good;
+        change(changed);
+        return queue_error(changed);
+    };
+    CHECK(queue::try_make(good).has_value());
+    CHECK(with([](options& o) { o.edges = {}; }) == error_is(error_code::ladder_empty, no_row));
+    CHECK(with([](options& o) { o.edges = {8, 4}; }) == error_is(error_code::ladder_not_increasing, no_row, 8, 4));
+    CHECK(with([](options& o) { o.rows = batten::no_limit; }) == error_is(error_code::batches_unlimited, no_row));
+    CHECK(with([](options& o) { o.budget = 7; }) == error_is(error_code::width_past_maximum, no_row, 8, 7));
+    CHECK(with([](options& o) { o.rows = 0; }) == error_is(error_code::argument_not_positive, no_row, 0, 0, "rows"));
+    CHECK(with([](options& o) { o.budget = 0; }) == error_is(error_code::argument_not_positive, no_row, 0, 0, "budget"));
+    CHECK(with([](options& o) { o.capacity = 0; }) == error_is(error_code::argument_not_positive, no_row, 0, 0, "capacity"));
+    CHECK(with([](options& o) { o.priorities = 0; }) ==
+          error_is(error_code::argument_not_positive, no_row, 0, 0, "priorities"));
+    CHECK(with([](options& o) { o.max_wait = -1; }) == error_is(error_code::argument_negative, no_row, 0, 0, "max_wait"));
+    CHECK(with([](options& o) { o.priorities = batten::no_limit; }) ==
+          error_is(error_code::size_overflow, no_row, 2, batten::no_limit));
+}
+
+// ---- the model ----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// The same by one list in order of arrival, which is searched from end to end.
+class searched_queue {
+public:
+    explicit searched_queue(options settings) : options_(std::move(settings)) {}
+
+    bool push(request arriving, ticks now)
+    {
+        const auto same = [&](const request& one) { return one.id == arriving.id; };
+        if (waiting_.size() == options_.capacity || std::any_of(waiting_.begin(), waiting_.end(), same) ||
+            (arriving.deadline && *arriving.deadline <= now) || arriving.length > options_.edges.limit())
+            return false;
+        arriving.arrival = now;
+        waiting_.push_back(arriving);
+        return true;
+    }
+    bool cancel(std::uint64_t id)
+    {
+        return std::erase_if(waiting_, [&](const request& one) { return one.id == id; }) == 1;
+    }
+    std::optional<left> poll(ticks now)
+    {
+        const auto by_bucket = [&](const request& a, const request& b) {
+            return std::pair(edge(a), a.priority) < std::pair(edge(b), b.priority);
+        };
+        const auto expired = [&](const request& one) { return one.deadline && *one.deadline <= now; };
+        if (std::vector<request> late = those(expired); !late.empty()) {
+            std::stable_sort(late.begin(), late.end(), by_bucket);
+            return leave(departure_reason::expired, 0, late);
+        }
+        for (const request& oldest : waiting_) {
+            const std::size_t width = edge(oldest);
+            std::vector<request> bucket = those([&](const request& one) { return edge(one) == width; });
+            const std::size_t rows = std::min(options_.rows, options_.budget / width);
+            const auto overdue = [&](const request& one) { return now - one.arrival >= options_.max_wait; };
+            const bool full = bucket.size() >= rows;
+            if (!full && !overdue(oldest))
+                continue;
+            std::stable_sort(bucket.begin(), bucket.end(), [&](const request& a, const request& b) {
+                return overdue(a) != overdue(b) ? overdue(a) : !overdue(a) && a.priority < b.priority;
+            });
+            bucket.resize(std::min(rows, bucket.size()));
+            return leave(full ? departure_reason::filled : departure_reason::waited, width, bucket);
+        }
+        return std::nullopt;
+    }
+    std::size_t pending() const { return waiting_.size(); }
+
+private:
+    std::size_t edge(const request& one) const { return options_.edges.width(std::vector<std::size_t>{one.length}); }
+    template <class Which>
+    std::vector<request> those(Which which) const
+    {
+        std::vector<request> found;
+        std::copy_if(waiting_.begin(), waiting_.end(), std::back_inserter(found), which);
+        return found;
+    }
+    left leave(departure_reason reason, std::size_t width, const std::vector<request>& who)
+    {
+        left gone{reason, width, {}};
+        for (const request& one : who) {
+            gone.ids.push_back(one.id);
+            CHECK(cancel(one.id));
+        }
+        return gone;
+    }
+
+    options options_;
+    std::vector<request> waiting_{};
+};
+
+}  // namespace
+
+TEST_CASE("whatever comes, is cancelled and expires, the queue does what a list does that is searched from end to end")
+{
+    const std::vector<options> settings{
+        {.edges = {4, 8, 32}, .rows = 3, .budget = 64, .capacity = 24, .priorities = 3, .max_wait = 12},
+        {.edges = {32}, .rows = 5, .capacity = 7, .max_wait = 15},
+        {.edges = {1, 2, 30}, .budget = 30, .capacity = 64, .priorities = 2, .max_wait = 0},
+    };
+    for (std::size_t s = 0; s < settings.size(); ++s) {
+        queue fast(settings[s]);
+        searched_queue slow(settings[s]);
+        std::map<departure_reason, std::size_t> reasons;
+        std::size_t refused = 0;
+        ticks now = 0;
+        for (std::uint64_t step = 0; step < 30000; ++step) {
+            const auto draw = [&](std::uint64_t which, std::size_t n) {
+                return static_cast<std::size_t>(batten::detail::below(n, batten::detail::draw(s, 8 * step + which)));
+            };
+            const std::uint64_t id = draw(1, 40);
+            switch (draw(0, 8)) {
+            case 0: now += static_cast<ticks>(draw(2, 10)); break;
+            case 1: {
+                const bool there = slow.cancel(id);
+                REQUIRE(fast.try_cancel(id).has_value() == there);
+                break;
+            }
+            case 2:
+            case 3: {
+                const auto expected = slow.poll(now);
+                REQUIRE(polled(fast, now) == expected);
+                if (expected)
+                    ++reasons[expected->reason];
+                break;
+            }
+            default: {
+                const auto deadline =
+                    draw(2, 3) == 0 ? std::optional<ticks>(now + static_cast<ticks>(draw(3, 30))) : std::nullopt;
+                const request arriving = of_length(id, 1 + draw(4, 33), draw(5, settings[s].priorities), deadline);
+                const bool taken = slow.push(arriving, now);
+                REQUIRE(fast.try_push(arriving, now).has_value() == taken);
+                refused += taken ? 0 : 1;
+            }
+            }
+            REQUIRE(fast.pending() == slow.pending());
+        }
+        for (const auto reason : {departure_reason::filled, departure_reason::waited, departure_reason::expired}) {
+            CAPTURE(s, reason);
+            CHECK(reasons[reason] > 50);
+        }
+        CHECK(refused > 50);
+    }
+}
+
+// ---- threads ------------------------------------------------------------------------------------------------------------
+
+TEST_CASE("many threads push and cancel while one polls, and every request leaves exactly once")
+{
+    constexpr std::uint64_t each = 4000;
+    constexpr std::uint64_t producers = 4;
+    serve::shared_request_queue shared(
+        queue({.edges = {8, 64}, .rows = 6, .capacity = 64, .priorities = 2, .max_wait = 3}));
+    std::atomic<ticks> clock{0};
+    std::atomic<std::uint64_t> working{producers};
+    std::vector<std::uint64_t> cancelled[producers];
+    std::vector<std::uint64_t> out;
+    {
+        std::vector<std::jthread> threads;
+        for (std::uint64_t t = 0; t < producers; ++t)
+            threads.emplace_back([&, t] {
+                for (std::uint64_t i = 0; i < each; ++i) {
+                    const std::uint64_t id = t * each + i;
+                    const request arriving = of_length(id, 1 + static_cast<std::size_t>(id % 64), id % 5 == 0 ? 1 : 0);
+                    while (!shared.try_push(arriving, ++clock))
+                        std::this_thread::yield();  // full
+                    if (i % 7 == 0 && shared.try_cancel(id))
+                        cancelled[t].push_back(id);
+                }
+                --working;
+            });
+        const auto poll = [&] {
+            const auto gone = shared.poll(++clock);
+            if (gone)
+                for (const request& one : gone->requests)
+                    out.push_back(one.id);
+            return gone.has_value();
+        };
+        while (working > 0)
+            if (!poll())
+                std::this_thread::yield();
+        shared.drain();
+        while (poll()) {
+        }
+    }
+    CHECK(shared.pending() == 0);
+    for (const auto& some : cancelled)
+        out.insert(out.end(), some.begin(), some.end());
+    std::sort(out.begin(), out.end());
+    REQUIRE(out.size() == producers * each);
+    for (std::uint64_t id = 0; id < out.size(); ++id)
+        REQUIRE(out[id] == id);
+}
+
+TEST_CASE("the shared queue says what the queue says, under any mutex")
+{
+    struct counting_mutex {
+        std::size_t* locked;
+        counting_mutex() : locked(count()) {}
+        static std::size_t* count()
+        {
+            static std::size_t times = 0;
+            return &times;
+        }
+        void lock() { ++*locked; }
+        void unlock() { ++*locked; }
+    };
+    serve::shared_request_queue<ticks, counting_mutex> shared(queue({.edges = {8}, .rows = 2, .capacity = 4, .max_wait = 3}));
+    CHECK(shared.push(of_length(1, 8), 10) == 1);
+    CHECK(shared.try_push(of_length(1, 8), 10).error().code == error_code::request_duplicate);
+    CHECK(shared.next_due() == 13);
+    CHECK(shared.pending() == 1);
+    CHECK(shared.capacity() == 4);
+    CHECK(copied(shared.poll(13)) == left{departure_reason::waited, 8, {1}});
+    tests::check_throws(shared.try_cancel(1).error(), [&] { shared.cancel(1); });
+    CHECK_FALSE(shared.is_draining());
+    shared.drain();
+    CHECK(shared.is_draining());
+    CHECK(*counting_mutex::count() == 2 * 10);
+}

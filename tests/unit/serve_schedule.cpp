@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+// The schedule of a step: by hand, against the definition spelled out, and over whole lives of requests.
+
+#include "support.hpp"
+
+#include <batten/detail/random.hpp>
+#include <batten/serve/schedule.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+namespace serve = batten::serve;
+using batten::error_code;
+using serve::live_requests;
+using serve::schedule_options;
+using serve::step_order;
+using serve::step_totals;
+using tests::error_is;
+using tests::no_row;
+
+namespace {
+
+using counts = std::vector<int>;
+
+constexpr bool runs_in_constant_evaluation()
+{
+    const std::array computed{5, 0, 8};
+    const std::array known{6, 100, 9};
+    std::array<std::int32_t, 3> scheduled{};
+    const auto totals = serve::schedule(live_requests{computed, known}, {.budget = 20, .chunk_multiple = 8}, scheduled);
+    return totals == step_totals{18, 2, 1} && tests::holds(scheduled, {1, 16, 1});
+}
+static_assert(runs_in_constant_evaluation());
+
+// What each of the requests gets, left[i] tokens to compute each.
+counts scheduled(const counts& left, const schedule_options& options)
+{
+    const counts computed(left.size(), 3);
+    counts known;
+    for (const int one : left)
+        known.push_back(3 + one);
+    counts out(left.size(), -1);
+    serve::schedule(live_requests{computed, known}, options, out);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("decode first: everyone who decodes gets a token, prompts share what the budget leaves")
+{
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64}) == counts{40, 1, 1, 21, 1});
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 20}) == counts{17, 1, 1, 0, 1});
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 2}) == counts{0, 1, 1, 0, 0});
+}
+
+TEST_CASE("context first: prompts are served first, who decodes gets what they leave")
+{
+    const auto first = step_order::context_first;
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 72, .order = first}) == counts{40, 1, 1, 30, 0});
+    CHECK(scheduled({1, 40, 30, 1}, {.budget = 50, .order = first}) == counts{0, 40, 10, 0});
+    CHECK(scheduled({1, 40, 30, 1}, {.budget = 50, .requests = 2, .order = first, .max_chunk = 8}) == counts{0, 8, 8, 0});
+}
+
+TEST_CASE("no more requests have tokens in a step than it takes")
+{
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64, .requests = 4}) == counts{40, 1, 1, 0, 1});
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64, .requests = 2}) == counts{0, 1, 1, 0, 0});
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64, .requests = 1, .order = step_order::context_first}) ==
+          counts{40, 0, 0, 0, 0});
+}
+
+TEST_CASE("a chunk is a multiple of the block, unless it is the last of its prompt")
+{
+    CHECK(scheduled({100, 1}, {.budget = 64, .chunk_multiple = 16}) == counts{48, 1});
+    CHECK(scheduled({50, 1}, {.budget = 64, .chunk_multiple = 16}) == counts{50, 1});
+    CHECK(scheduled({50, 50}, {.budget = 64, .chunk_multiple = 16}) == counts{50, 0});
+    CHECK(scheduled({50, 14}, {.budget = 64, .chunk_multiple = 16}) == counts{50, 14});
+    CHECK(scheduled({100, 100, 100}, {.budget = 64, .max_chunk = 30, .chunk_multiple = 16}) == counts{16, 16, 16});
+    CHECK(scheduled({100, 20, 100}, {.budget = 64, .max_chunk = 30, .chunk_multiple = 16}) == counts{16, 20, 16});
+}
+
+TEST_CASE("a prompt that finds no room for a chunk keeps those behind it from overtaking")
+{
+    CHECK(scheduled({1, 1, 100, 3}, {.budget = 17, .chunk_multiple = 16}) == counts{1, 1, 0, 0});
+    CHECK(scheduled({1, 1, 100, 3}, {.budget = 18, .chunk_multiple = 16}) == counts{1, 1, 16, 0});
+    CHECK(scheduled({1, 1, 15, 3}, {.budget = 17, .chunk_multiple = 16}) == counts{1, 1, 15, 0});
+}
+
+TEST_CASE("a prompt of one token is a prompt, and overtakes nobody")
+{
+    const counts computed{0, 0, 1};
+    const counts known{100, 1, 2};
+    counts out(3, -1);
+    const live_requests live{computed, known};
+    CHECK(serve::schedule(live, {.budget = 18, .chunk_multiple = 16}, out) == step_totals{18, 1, 2});
+    CHECK(out == counts{16, 1, 1});
+    CHECK(serve::schedule(live, {.budget = 16, .chunk_multiple = 16}, out) == step_totals{1, 1, 0});
+    CHECK(out == counts{0, 0, 1});
+}
+
+TEST_CASE("who waits for a token gets none, and a step without requests has no tokens")
+{
+    CHECK(scheduled({0, 5, 0, 1}, {.budget = 10, .requests = 2}) == counts{0, 5, 0, 1});
+    CHECK(scheduled({0, 0}, {.budget = 10}) == counts{0, 0});
+    CHECK(scheduled({}, {.budget = 10}).empty());
+}
+
+TEST_CASE("the order of arrival is the one that is given, who is not in it waits, and twice counts once")
+{
+    const counts computed{0, 0, 0, 7};
+    const counts known{30, 30, 30, 8};
+    counts out(4, -1);
+    const auto with = [&](const std::vector<std::uint16_t>& order, std::size_t budget) {
+        serve::schedule(live_requests{computed, known, order}, {.budget = budget}, out);
+        return out;
+    };
+    CHECK(with({2, 3, 0, 1}, 41) == counts{10, 0, 30, 1});
+    CHECK(with({1}, 41) == counts{0, 30, 0, 0});
+    CHECK(with({1, 1, 3, 3, 2}, 41) == counts{0, 30, 10, 1});
+    CHECK(with({}, 41) == counts{0, 0, 0, 0});
+}
+
+TEST_CASE("counts may lie in the caller's own structures, and be integers of any type")
+{
+    struct live {
+        std::uint8_t computed;
+        std::int64_t known;
+    };
+    const std::vector<live> requests{{200, 201}, {0, 100000}};
+    std::array<std::uint16_t, 3> out{9, 9, 9};
+    const auto computed = batten::each(requests, &live::computed);
+    const auto known = batten::each(requests, &live::known);
+    const auto totals = serve::schedule(live_requests{computed, known}, {.budget = 65535}, out);
+    CHECK(totals == step_totals{65535, 1, 1});
+    CHECK(totals.requests() == 2);
+    CHECK(out == std::array<std::uint16_t, 3>{1, 65534, 9});  // elements behind the requests are left alone
+}
+
+// ---- errors -------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+error_is schedule_error(const counts& computed, const counts& known, const schedule_options& options,
+                        const counts& order = {}, std::size_t elements = 3)
+{
+    tests::guarded<std::int8_t> out(elements);
+    const live_requests live{computed, known, order};
+    const auto totals = serve::try_schedule(live, options, out.cells());
+    CHECK_FALSE(totals.has_value());
+    tests::check_throws(totals.error(), [&] { serve::schedule(live, options, out.cells()); });
+    CHECK(out.untouched());
+    return totals.error();
+}
+
+}  // namespace
+
+TEST_CASE("what makes no schedule is an error, and nothing is written")
+{
+    const counts computed{4, 0, 2};
+    const counts known{5, 9, 2};
+    const auto zero = [&](const schedule_options& options) { return schedule_error(computed, known, options); };
+    CHECK(zero({}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "budget"));
+    CHECK(zero({.budget = 1, .requests = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "requests"));
+    CHECK(zero({.budget = 1, .max_chunk = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "max_chunk"));
+    CHECK(zero({.budget = 1, .chunk_multiple = 0}) ==
+          error_is(error_code::argument_not_positive, no_row, 0, 0, "chunk_multiple"));
+    CHECK(zero({.budget = 31, .chunk_multiple = 32}) == error_is(error_code::chunk_multiple_too_large, no_row, 32, 31));
+    CHECK(zero({.budget = 64, .max_chunk = 16, .chunk_multiple = 32}) ==
+          error_is(error_code::chunk_multiple_too_large, no_row, 32, 16));
+
+    const schedule_options options{.budget = 100};
+    CHECK(schedule_error(computed, {5, 9}, options) == error_is(error_code::count_mismatch, no_row, 2, 3, "known"));
+    CHECK(schedule_error({4, -1, 2}, known, options) == error_is(error_code::length_negative, 1, -1));
+    CHECK(schedule_error({4, 0, 3}, known, options) == error_is(error_code::computed_past_known, 2, 3, 2));
+    CHECK(schedule_error(computed, known, options, {0, 3}) == error_is(error_code::row_index_out_of_range, 1, 3, 3));
+    CHECK(schedule_error(computed, known, options, {-1}) == error_is(error_code::row_index_out_of_range, 0, -1, 3));
+    CHECK(schedule_error(computed, known, options, {}, 2) == error_is(error_code::span_too_small, no_row, 3, 2, "scheduled"));
+    CHECK(schedule_error(computed, {5, 9000, 2}, {.budget = 128}) ==
+          error_is(error_code::value_not_representable, 1, 128, 0, "scheduled"));
+}
+
+// ---- the definition -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a schedule is what serving one request after the other gives, whatever requests and options are")
+{
+    for (std::uint64_t trial = 0; trial < 20000; ++trial) {
+        std::uint64_t drawn = 0;
+        const auto draw = [&](std::size_t n) {
+            return static_cast<std::size_t>(batten::detail::below(n, batten::detail::draw(trial, drawn++)));
+        };
+        const std::size_t n = draw(9);
+        counts computed(n), known(n);
+        for (std::size_t r = 0; r < n; ++r) {
+            computed[r] = draw(4) == 0 ? 0 : static_cast<int>(draw(50));
+            known[r] = computed[r] + static_cast<int>(draw(2) == 0 ? draw(3) : draw(60));
+        }
+        std::vector<std::size_t> order(n);
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        for (std::size_t i = n; i > 1; --i)
+            std::swap(order[i - 1], order[draw(i)]);
+        schedule_options options;
+        options.chunk_multiple = 1 + draw(8);
+        options.max_chunk = draw(2) == 0 ? batten::no_limit : options.chunk_multiple + draw(20);
+        options.budget = options.chunk_multiple + draw(80);
+        options.requests = draw(2) == 0 ? batten::no_limit : 1 + draw(6);
+        options.order = draw(2) == 0 ? step_order::decode_first : step_order::context_first;
+
+        // Everyone in a line: by kind, then by order.
+        const auto left = [&](std::size_t r) { return static_cast<std::size_t>(known[r] - computed[r]); };
+        const auto is_decode = [&](std::size_t r) { return left(r) == 1 && computed[r] > 0; };
+        std::vector<std::size_t> line = order;
+        std::stable_partition(line.begin(), line.end(), [&](std::size_t r) {
+            return is_decode(r) == (options.order == step_order::decode_first);
+        });
+        counts expected(n, 0);
+        std::size_t tokens = 0, requests = 0;
+        bool closed = false;  // to prompts
+        for (const std::size_t r : line) {
+            std::size_t most = std::min({left(r), options.budget - tokens, options.max_chunk});
+            if (most < left(r))
+                most = most / options.chunk_multiple * options.chunk_multiple;
+            if (requests == options.requests)
+                most = 0;
+            if (!is_decode(r) && left(r) > 0) {
+                closed = closed || most == 0;
+                most = closed ? 0 : most;
+            }
+            expected[r] = static_cast<int>(most);
+            tokens += most;
+            requests += most != 0 ? 1U : 0U;
+        }
+
+        counts out(n, -1);
+        const step_totals totals = serve::schedule(live_requests{computed, known, order}, options, out);
+        REQUIRE(out == expected);
+        REQUIRE(totals.tokens == tokens);
+        REQUIRE(totals.requests() == requests);
+        const auto decoded = [&](std::size_t r) { return out[r] != 0 && is_decode(r); };
+        REQUIRE(totals.decodes == static_cast<std::size_t>(std::count_if(order.begin(), order.end(), decoded)));
+    }
+}
+
+// ---- fairness -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct life {
+    std::size_t arrival = 0;  // its step
+    int computed = 0;
+    int known = 0;
+    int length = 0;  // known tokens with which it ends
+
+    bool is_decode() const { return computed > 0 && known - computed == 1; }
+};
+
+constexpr std::size_t slots = 20;
+constexpr int longest_prompt = 500;
+constexpr int longest_answer = 30;
+
+// A few long prompts among short ones, some of one token.
+int mixed_prompt(std::size_t request)
+{
+    if (request % 10 == 0)
+        return longest_prompt;
+    return 1 + static_cast<int>(batten::detail::below(40, batten::detail::draw(0, request)));
+}
+
+// A server under more requests than it can serve: 20 are live at a time, and the next one is let in as soon as one ends. The
+// most steps that any of them was live. `each_step` sees every schedule.
+template <class Prompt, class EachStep>
+std::size_t longest_life(const schedule_options& options, std::size_t total, Prompt prompt_of, EachStep each_step)
+{
+    std::vector<life> live;  // by arrival
+    std::size_t begun = 0;
+    std::size_t ended = 0;
+    std::size_t longest = 0;
+    for (std::size_t step = 0; ended < total; ++step) {
+        for (; live.size() < slots && begun < total; ++begun) {
+            const int prompt = prompt_of(begun);
+            const auto answer = batten::detail::below(longest_answer, batten::detail::draw(1, begun));
+            live.push_back({step, 0, prompt, prompt + static_cast<int>(answer)});
+        }
+        const auto computed = batten::each(live, &life::computed);
+        const auto known = batten::each(live, &life::known);
+        counts out(live.size());
+        const step_totals totals = serve::schedule(live_requests{computed, known}, options, out);
+        REQUIRE(totals.tokens > 0);
+        each_step(live, out, totals);
+        for (std::size_t r = 0; r < live.size(); ++r) {
+            live[r].computed += out[r];
+            if (out[r] != 0 && live[r].computed == live[r].known)
+                ++live[r].known;
+        }
+        ended += std::erase_if(live, [&](const life& one) {
+            longest = std::max(longest, step - one.arrival);
+            return one.known > one.length;
+        });
+    }
+    return longest;
+}
+
+const auto look_away = [](const std::vector<life>&, const counts&, const step_totals&) {};
+
+}  // namespace
+
+TEST_CASE("decode first: who has begun to decode goes on in every step, the oldest prompt while decodes leave it a chunk")
+{
+    for (const std::size_t budget : {16U, 24U, 64U}) {
+        const schedule_options options{.budget = budget, .requests = 12, .chunk_multiple = 16};
+        std::size_t held_up = 0;
+        const auto check = [&](const std::vector<life>& live, const counts& out, const step_totals& totals) {
+            bool seen_prompt = false;
+            for (std::size_t r = 0; r < live.size(); ++r) {
+                if (live[r].is_decode()) {
+                    REQUIRE(out[r] == 1);
+                } else if (!std::exchange(seen_prompt, true)) {
+                    REQUIRE((budget - totals.decodes < 16 || totals.decodes == 12 || out[r] > 0));
+                    held_up += out[r] == 0 ? 1U : 0U;
+                }
+            }
+        };
+        longest_life(options, 400, mixed_prompt, check);
+        CHECK((budget == 64 || held_up > 0));
+    }
+}
+
+TEST_CASE("context first: the oldest prompt goes on in every step, and without prompts the oldest decode")
+{
+    const schedule_options options{
+        .budget = 32, .requests = 12, .order = step_order::context_first, .max_chunk = 16, .chunk_multiple = 16};
+    const auto oldest_goes_on = [](const std::vector<life>& live, const counts& out, const step_totals&) {
+        const auto prompt = std::find_if_not(live.begin(), live.end(), [](const life& one) { return one.is_decode(); });
+        REQUIRE(out[prompt == live.end() ? 0 : static_cast<std::size_t>(prompt - live.begin())] > 0);
+    };
+    CHECK(longest_life(options, 400, mixed_prompt, oldest_goes_on) > 40);
+}
+
+TEST_CASE("decode first, nobody waits forever: a request ends in fewer steps than it and those before it have tokens")
+{
+    // Each step that does not serve a request serves one that came before it, and of those there are 19.
+    constexpr std::size_t bound = slots * (longest_prompt + longest_answer);
+    for (const std::size_t requests : {std::size_t{1}, std::size_t{3}, std::size_t{20}, batten::no_limit}) {
+        const std::size_t longest =
+            longest_life({.budget = 24, .requests = requests, .chunk_multiple = 16}, 600, mixed_prompt, look_away);
+        CAPTURE(requests, longest);
+        CHECK(longest > 40);
+        CHECK(longest < bound);
+    }
+}
+
+TEST_CASE("decode first, an endless stream of prompts of one token does not keep a long one waiting")
+{
+    const auto one_long = [](std::size_t request) { return request == 0 ? longest_prompt : 1; };
+    const std::size_t few = longest_life({.budget = 24, .chunk_multiple = 16}, 200, one_long, look_away);
+    CHECK(few == longest_life({.budget = 24, .chunk_multiple = 16}, 20000, one_long, look_away));
+}
