@@ -1,0 +1,671 @@
+// SPDX-License-Identifier: MIT
+// Steps and their arrays against the obvious loop; block tables that are updated from step to step; every error.
+
+#include "step_support.hpp"
+
+#include <batten/serve/decode.hpp>
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <vector>
+
+using batten::error_code;
+using serve_order = batten::serve::request_order;
+using tests::check_throws;
+using tests::error_is;
+using tests::expected_step;
+using tests::line;
+using tests::line_of;
+using tests::live_request;
+using tests::live_requests;
+using tests::no_row;
+using tests::step_error;
+using tests::table_memory;
+namespace serve = batten::serve;
+namespace arrays = batten::serve::arrays;
+
+namespace {
+
+// One request that generates, one that is in the middle of its prompt, one at the end of it.
+const std::vector<live_request> three{{{10, 11, 12, 13}, 3, 1, {7}, 1, 2},
+                                      {{20, 21, 22, 23, 24, 25, 26}, 1, 4, {5, 9}, 2, 7},
+                                      {{30, 31, 32, 33, 34}, 4, 1, {3, 8}, 3, 4}};
+constexpr serve::step_options of_four{.block_size = 4, .blocks = 10};
+
+// Every array of a step, as lines.
+struct written_arrays {
+    line ids{}, positions{}, slots{}, query_start_loc{}, query_ends{}, key_start_loc{}, query_lens{}, computed{}, seq_lens{},
+        logits{}, pages{}, page_start_loc{}, last_page_len{}, order{};
+    serve::step_shape shape{};
+};
+
+template <class Step>
+written_arrays write_all(const Step& now, std::size_t pages, const serve::step_size& size = {},
+                         const serve::step_padding& pads = {})
+{
+    const std::size_t tokens = std::max(size.tokens, now.tokens());
+    const std::size_t requests = std::max(size.requests, now.requests());
+    std::vector<std::int64_t> ids(tokens), positions(tokens), slots(tokens);
+    std::vector<std::int32_t> starts(requests + 1), ends(requests), keys(requests + 1), lens(requests), computed(requests),
+        seq_lens(requests), logits(requests), indices(pages), page_starts(requests + 1), last(requests), order(requests);
+    const auto shape = serve::write(
+        now, size, pads, arrays::token_ids(ids), arrays::positions(positions), arrays::slot_mapping(slots),
+        arrays::query_start_loc(starts), arrays::query_ends(ends), arrays::key_start_loc(keys), arrays::query_lens(lens),
+        arrays::computed_lens(computed), arrays::seq_lens(seq_lens), arrays::logits_indices(logits),
+        arrays::page_indices(indices), arrays::page_start_loc(page_starts), arrays::last_page_len(last),
+        arrays::request_order(order));
+    return {line_of(ids),      line_of(positions), line_of(slots),   line_of(starts),      line_of(ends), line_of(keys),
+            line_of(lens),     line_of(computed),  line_of(seq_lens), line_of(logits),      line_of(indices),
+            line_of(page_starts), line_of(last),   line_of(order),    shape};
+}
+
+void check_same(const written_arrays& found, const expected_step& expected)
+{
+    CHECK(found.ids == expected.ids);
+    CHECK(found.positions == expected.positions);
+    CHECK(found.slots == expected.slots);
+    CHECK(found.query_start_loc == expected.query_start_loc);
+    CHECK(found.query_ends == line(expected.query_start_loc.begin() + 1, expected.query_start_loc.end()));
+    CHECK(found.key_start_loc == expected.key_start_loc);
+    CHECK(found.query_lens == expected.query_lens);
+    CHECK(found.computed == expected.computed);
+    CHECK(found.seq_lens == expected.seq_lens);
+    CHECK(found.logits == expected.logits);
+    CHECK(found.pages == expected.pages);
+    CHECK(found.page_start_loc == expected.page_start_loc);
+    CHECK(found.last_page_len == expected.last_page_len);
+}
+
+constexpr bool steps_in_constant_evaluation()
+{
+    const std::array<int, 4> first{10, 11, 12, 13};
+    const std::array<int, 6> second{20, 21, 22, 23, 24, 25};
+    const std::array<std::span<const int>, 2> tokens{first, second};
+    const std::array<int, 2> computed{3, 4}, scheduled{1, 2}, ids{1, 2};
+    const std::array<int, 4> block_ids{7, 0, 5, 9};
+    const batten::matrix_view<const int> blocks(block_ids.data(), 2, 2, 2);
+    const serve::step now(serve::step_inputs{tokens, computed, scheduled, blocks, ids}, of_four);
+    std::array<std::int64_t, 4> slots{};
+    std::array<std::int32_t, 4> starts{}, positions{}, token_ids{};
+    std::array<std::int32_t, 6> cells{};
+    std::array<std::uint64_t, 3> row_ids{};
+    std::array<serve::block_row_state, 3> states{};
+    serve::block_rows<std::int32_t> table(batten::matrix_view<std::int32_t>(cells.data(), 3, 2, 2), row_ids, states);
+    const auto shape = serve::write(now, {4, 3}, {.block = -1}, arrays::slot_mapping(slots), arrays::query_start_loc(starts),
+                                    arrays::positions(positions), arrays::token_ids(token_ids), arrays::block_table(table));
+    return shape == serve::step_shape{4, 3, 2, 6} && tests::holds(slots, {31, 36, 37, -1}) &&
+           tests::holds(starts, {0, 1, 3, 3}) && tests::holds(positions, {3, 4, 5, 0}) &&
+           tests::holds(token_ids, {13, 24, 25, 0}) &&
+           tests::holds(cells, {7, -1, 5, 9, -1, -1});
+}
+static_assert(steps_in_constant_evaluation());
+
+constexpr bool last_pages_are_full_at_multiples()
+{
+    const serve::block_divider of_16(16);
+    return of_16.in_last_block(0) == 0 && of_16.in_last_block(1) == 1 && of_16.in_last_block(15) == 15 &&
+           of_16.in_last_block(16) == 16 && of_16.in_last_block(17) == 1 && of_16.blocks_of(0) == 0 &&
+           of_16.blocks_of(16) == 1 && of_16.blocks_of(17) == 2;
+}
+static_assert(last_pages_are_full_at_multiples());
+
+}  // namespace
+
+// ---- arrays --------------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a step takes the scheduled tokens of each request from where its computed ones end")
+{
+    const live_requests live(three);
+    const serve::step now(live.inputs(), of_four);
+    CHECK(now.requests() == 3);
+    CHECK(now.tokens() == 6);
+    CHECK(now.max_query_len() == 4);
+    CHECK(now.max_seq_len() == 5);
+    CHECK(now.context_requests() == 1);
+    CHECK(now.decode_requests() == 2);
+    const written_arrays found = write_all(now, 5);
+    CHECK(found.ids == line{13, 21, 22, 23, 24, 34});
+    CHECK(found.positions == line{3, 1, 2, 3, 4, 4});
+    CHECK(found.slots == line{31, 21, 22, 23, 36, 32});
+    CHECK(found.query_start_loc == line{0, 1, 5, 6});
+    CHECK(found.seq_lens == line{4, 5, 5});
+    CHECK(found.logits == line{0, 4, 5});
+    CHECK(found.shape == serve::step_shape{6, 3, 4, 5});
+    check_same(found, expected_step(three, 4));
+}
+
+TEST_CASE("rule 11: request order is a policy of the step, which reports the permutation")
+{
+    const live_requests live(three);
+    const auto order_of = [&](auto inputs, serve_order order, std::size_t pages = 5) {
+        serve::step_options options = of_four;
+        options.order = order;
+        return write_all(serve::step(inputs, options), pages);
+    };
+    CHECK(order_of(live.inputs(), serve_order::as_given).order == line{0, 1, 2});
+    const written_arrays context_first = order_of(live.inputs(), serve_order::context_first);
+    CHECK(context_first.order == line{1, 0, 2});
+    check_same(context_first, expected_step({three[1], three[0], three[2]}, 4));
+    const written_arrays decode_first = order_of(live.inputs(), serve_order::decode_first);
+    CHECK(decode_first.order == line{0, 2, 1});
+    check_same(decode_first, expected_step({three[0], three[2], three[1]}, 4));
+    // By prompt lengths, a chunk of one token is a context, too.
+    std::vector<live_request> chunk_of_one = three;
+    chunk_of_one[2].prompt = 5;
+    const live_requests with_prompts(chunk_of_one);
+    CHECK(order_of(with_prompts.inputs(), serve_order::context_first).order == line{1, 0, 2});
+    CHECK(order_of(with_prompts.inputs_with_prompts(), serve_order::context_first).order == line{1, 2, 0});
+    // One token each, and yet not as given.
+    chunk_of_one[1].scheduled = 1;
+    const live_requests all_ones(chunk_of_one);
+    const written_arrays ones = order_of(all_ones.inputs_with_prompts(), serve_order::decode_first);
+    CHECK(ones.order == line{0, 1, 2});
+    const written_arrays contexts = order_of(all_ones.inputs_with_prompts(), serve_order::context_first, 4);
+    CHECK(contexts.order == line{1, 2, 0});
+    check_same(contexts, expected_step({chunk_of_one[1], chunk_of_one[2], chunk_of_one[0]}, 4));
+}
+
+TEST_CASE("a step of no requests has no tokens, and query_start_loc is {0}")
+{
+    const live_requests live({}, 2);
+    const serve::step now(live.inputs(), of_four);
+    CHECK(now.tokens() == 0);
+    CHECK(now.max_seq_len() == 0);
+    const written_arrays found = write_all(now, 0);
+    CHECK(found.query_start_loc == line{0});
+    CHECK(found.key_start_loc == line{0});
+    // A pad's last token would lie before the first.
+    CHECK(write_all(now, 0, {.tokens = 0, .requests = 2}, {.block = -1}).logits == line{0, 0});
+}
+
+TEST_CASE("tokens come as rows of a matrix, too, and requests as a selection of the server's rows")
+{
+    const std::vector<std::uint16_t> matrix{10, 11, 12, 13, 0, 0, 0, 20, 21, 22, 23, 24, 25, 26, 30, 31, 32, 33, 34, 0, 0};
+    const std::vector<int> lengths{4, 7, 5};
+    const serve::token_rows known(matrix, 7, lengths);
+    const live_requests live(three);
+    const auto from_matrix = serve::step_inputs{known, live.computed, live.scheduled, live.blocks(), live.ids};
+    check_same(write_all(serve::step(from_matrix, of_four), 5), expected_step(three, 4));
+
+    const std::vector<std::uint8_t> rows{2, 1};
+    const auto chosen = batten::select(from_matrix, rows);
+    const written_arrays found = write_all(serve::step(chosen, of_four), 4);
+    check_same(found, expected_step({three[2], three[1]}, 4));
+    CHECK(found.order == line{0, 1});
+    const std::vector<int> decoding{2, 0};
+    check_same(write_all(serve::step(batten::select(from_matrix, decoding), of_four), 3),
+               expected_step({three[2], three[0]}, 4));
+}
+
+TEST_CASE("steps of any mix, block size and order are what the loop over requests and tokens makes")
+{
+    std::mt19937 random(7);
+    const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+    for (int round = 0; round < 300; ++round) {
+        const int block_size = std::array{1, 3, 4, 16, 32}[static_cast<std::size_t>(below(5))];
+        const bool only_ones = below(2) == 0;
+        std::vector<live_request> requests(static_cast<std::size_t>(below(12)));
+        int block = 1;
+        std::size_t pages = 0;
+        for (live_request& r : requests) {
+            r.tokens.resize(static_cast<std::size_t>(1 + below(90)));
+            std::iota(r.tokens.begin(), r.tokens.end(), 1000 * block);
+            const int known = static_cast<int>(r.tokens.size());
+            r.scheduled = only_ones ? 1 : 1 + below(known);
+            r.computed = below(known - r.scheduled + 1);
+            r.prompt = below(known + 1);
+            const int blocks = (r.computed + r.scheduled + block_size - 1) / block_size;
+            pages += static_cast<std::size_t>(blocks);
+            for (int b = 0; b < blocks; ++b)
+                r.blocks.push_back(block++);
+            std::shuffle(r.blocks.begin(), r.blocks.end(), random);
+        }
+        const live_requests live(requests);
+        const auto order = std::array{serve_order::as_given, serve_order::context_first,
+                                      serve_order::decode_first}[static_cast<std::size_t>(below(3))];
+        std::vector<live_request> ordered = requests;
+        if (order != serve_order::as_given)
+            std::stable_partition(ordered.begin(), ordered.end(), [&](const live_request& r) {
+                return (r.computed < r.prompt) == (order == serve_order::context_first);
+            });
+        CAPTURE(round, block_size, static_cast<int>(order));
+        const serve::step now(live.inputs_with_prompts(), {.block_size = static_cast<std::size_t>(block_size),
+                                                           .blocks = static_cast<std::size_t>(block) + 1,
+                                                           .order = order});
+        check_same(write_all(now, pages), expected_step(ordered, block_size));
+    }
+}
+
+// ---- the block table -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a block table is updated from step to step: requests join, leave, move, fork and are computed again")
+{
+    constexpr int block_size = 4;
+    constexpr std::size_t most = 8, width = 12;
+    std::mt19937 random(11);
+    const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+    for (const serve_order order : {serve_order::as_given, serve_order::decode_first}) {
+        table_memory<> table(most, width);
+        std::vector<live_request> requests;
+        int next_id = 1;
+        const auto fresh_block = [&] { return 1 + below(998); };
+        const auto grow = [&](live_request& r) {
+            while (static_cast<int>(r.blocks.size()) * block_size < r.computed + r.scheduled)
+                r.blocks.push_back(fresh_block());
+        };
+        for (int step = 0; step < 2000; ++step) {
+            for (live_request& r : requests)
+                r.computed += r.scheduled;
+            std::erase_if(requests, [&](const live_request& r) {
+                return r.computed >= static_cast<int>(r.tokens.size()) || below(40) == 0;
+            });
+            if (requests.size() < most && below(3) == 0) {
+                live_request joins{std::vector<int>(static_cast<std::size_t>(1 + below(46)), 5), 0, 0, {}, next_id++, 0};
+                if (!requests.empty() && below(3) == 0) {  // a fork, whose tail is shared until one of them writes
+                    const int id = joins.id;
+                    joins = requests[static_cast<std::size_t>(below(static_cast<int>(requests.size())))];
+                    joins.id = id;
+                } else if (joins.tokens.size() > 8 && below(3) == 0) {  // a prefix of the cache
+                    joins.blocks = {fresh_block(), fresh_block()};
+                    joins.computed = 8;
+                }
+                requests.insert(requests.begin() + below(static_cast<int>(requests.size()) + 1), joins);
+            }
+            for (live_request& r : requests) {
+                if (below(50) == 0) {  // preempted and computed again, in other blocks
+                    r.computed = 0;
+                    r.blocks.clear();
+                }
+                if (r.computed % block_size != 0 && below(5) == 0)  // copied on write
+                    r.blocks.at(static_cast<std::size_t>(r.computed / block_size)) = fresh_block();
+                const int left = static_cast<int>(r.tokens.size()) - r.computed;
+                r.scheduled = below(4) == 0 ? 1 + below(left) : 1;
+                r.blocks.resize(std::min(r.blocks.size(), static_cast<std::size_t>((r.computed + 3) / block_size)));
+                grow(r);
+            }
+            if (below(10) == 0)
+                std::shuffle(requests.begin(), requests.end(), random);
+            std::vector<live_request> ordered = requests;
+            if (order == serve_order::decode_first)
+                std::stable_partition(ordered.begin(), ordered.end(), [](const live_request& r) { return r.scheduled == 1; });
+            const live_requests live(requests, width);
+            const serve::step now(live.inputs(), {.block_size = block_size, .blocks = 1000, .order = order});
+            const int free_rows = static_cast<int>(most - requests.size());
+            const std::size_t rows = requests.size() + static_cast<std::size_t>(below(free_rows + 1));
+            serve::write(now, {.requests = rows}, {.block = -1}, arrays::block_table(table.rows_of));
+            const expected_step expected(ordered, block_size);
+            for (std::size_t r = 0; r < rows; ++r) {
+                CAPTURE(step, r);
+                REQUIRE(table.row(r) == tests::padded_row(r < requests.size() ? expected.blocks[r] : line{}, width, -1));
+            }
+        }
+    }
+}
+
+TEST_CASE("a step writes no column of the block table whose tokens were computed before")
+{
+    std::vector<live_request> requests(3);
+    for (std::size_t r = 0; r < 3; ++r) {
+        const int n = static_cast<int>(r);
+        requests[r] = {std::vector<int>(24, 1), 11 + n, 1, std::vector<int>(6), n, 0};
+        std::iota(requests[r].blocks.begin(), requests[r].blocks.end(), 10 * n + 1);
+    }
+    table_memory<> table(3, 6);
+    const auto step = [&] {
+        const live_requests live(requests);
+        serve::write(serve::step(live.inputs(), {.block_size = 4, .blocks = 100}), {}, {}, arrays::block_table(table.rows_of));
+        for (live_request& r : requests)
+            r.computed += 1;
+    };
+    step();
+    CHECK(table.row(0) == line{1, 2, 3, -1, -1, -1});
+    CHECK(table.row(1) == line{11, 12, 13, 14, -1, -1});
+    // Whatever lies in the columns that are done with stays there.
+    for (std::size_t r = 0; r < 3; ++r)
+        table.rows_of.table()(r, 0) = table.rows_of.table()(r, 1) = 77;
+    step();
+    step();
+    CHECK(table.row(0) == line{77, 77, 3, 4, -1, -1});
+    CHECK(table.row(1) == line{77, 77, 13, 14, -1, -1});
+    // Until another request comes, or someone says that they are no longer what they were.
+    requests[0].id = 9;
+    table.rows_of.forget(2);
+    step();
+    CHECK(table.row(0) == line{1, 2, 3, 4, -1, -1});
+    CHECK(table.row(1) == line{77, 77, 13, 14, -1, -1});
+    CHECK(table.row(2) == line{21, 22, 23, 24, 25, -1});
+    // A request that misses a step is not known any more, even where it comes back to its row.
+    table.rows_of.table()(2, 0) = 77;
+    const live_request away = requests.back();
+    requests.pop_back();
+    step();
+    requests.push_back(away);
+    step();
+    CHECK(table.row(2) == line{21, 22, 23, 24, 25, -1});
+}
+
+// ---- a step as a layout --------------------------------------------------------------------------------------------------
+
+TEST_CASE("the layout of a step and its arrays say the same, and fields of the user's work on steps")
+{
+    using fields = batten::fields<batten::token_ids<>, batten::position_ids<>, batten::cu_seqlens<>, serve::seq_lens<>,
+                                  serve::logits_indices<>, batten::column<"weights", float>>;
+    const batten::basic_collator<serve::step_row<batten::round_up_to<8>>, fields> collate{{.pad_id = 0}};
+    const live_requests live(three);
+    std::vector<std::vector<float>> weights;
+    for (const live_request& r : three)
+        weights.emplace_back(r.tokens.begin(), r.tokens.end());
+    const auto columns = batten::columns{batten::named<"weights">(weights)};
+    const batten::inputs everything{live.tokens, batten::none, batten::none, columns};
+    for (const serve_order order : {serve_order::as_given, serve_order::context_first, serve_order::decode_first}) {
+        serve::step_options options = of_four;
+        options.order = order;
+        const serve::step now(live.inputs(), options);
+        std::vector<batten::piece> memory(3);
+        const serve::step_pieces pieces(now, memory);
+        const auto batch = collate(batten::binned(everything, pieces));
+        const written_arrays found = write_all(now, 5, {.tokens = 8});
+        CHECK(batch.rows() == 1);
+        CHECK(line_of(batch.token_ids()) == found.ids);
+        CHECK(line_of(batch.position_ids()) == found.positions);
+        CHECK(line_of(batch.cu_seqlens()) == found.query_start_loc);
+        CHECK(line_of(batch.get<serve::seq_lens>()) == found.seq_lens);
+        CHECK(line_of(batch.get<serve::logits_indices>()) == found.logits);
+        CHECK(line_of(batch.get<"weights">()) == found.ids);
+    }
+    const serve::step now(live.inputs(), of_four);
+    std::vector<batten::piece> short_memory(2);
+    CHECK(error_is(serve::step_pieces::try_make(now, short_memory).error()) ==
+          error_is(error_code::span_too_small, no_row, 3, 2, "pieces"));
+}
+
+namespace {
+
+// An array of the user's: which tokens of a step are of a prompt; 2 on pads.
+struct of_a_prompt {
+    std::span<std::uint8_t> out;
+
+    constexpr bool check(const auto& /*now*/, const serve::pad_range& pads, batten::error& reason) const
+    {
+        return pads.end.tokens <= out.size() ||
+               batten::detail::fail(reason, {error_code::span_too_small, no_row, pads.end.tokens, out.size(), "of_a_prompt"});
+    }
+    constexpr void write(const auto& now, const serve::pad_range& pads) const
+    {
+        now.walk([&](const auto& r) {
+            for (std::size_t i = 0; i < r.length; ++i)
+                out[r.first_token + i] = r.computed + i < r.prompt_length() ? 1 : 0;
+        });
+        for (std::size_t i = pads.real.tokens; i < pads.end.tokens; ++i)
+            out[i] = 2;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("an array of the user's is written with the others")
+{
+    std::vector<live_request> requests = three;
+    requests[1].prompt = 3;
+    const live_requests live(requests);
+    const serve::step now(live.inputs_with_prompts(), of_four);
+    std::vector<std::uint8_t> prompt(8);
+    std::vector<std::int32_t> positions(8);
+    serve::write(now, {.tokens = 8}, {}, of_a_prompt{prompt}, arrays::positions(positions));
+    CHECK(line_of(prompt) == line{0, 1, 1, 0, 0, 0, 2, 2});
+    CHECK(line_of(positions) == line{3, 1, 2, 3, 4, 4, 0, 0});
+    CHECK(error_is(serve::try_write(now, {.tokens = 9}, {}, of_a_prompt{prompt}).error()) ==
+          error_is(error_code::span_too_small, no_row, 9, 8, "of_a_prompt"));
+}
+
+// ---- errors of a step ----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a request with nothing scheduled, or more than is known, is an error that names it")
+{
+    std::vector<live_request> requests = three;
+    requests[1].scheduled = 0;
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::nothing_scheduled, 1));
+    requests[1].scheduled = 7;
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::scheduled_past_known, 1, 8, 7));
+    requests[1].computed = 9;
+    requests[1].scheduled = 1;
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::scheduled_past_known, 1, 10, 7));
+    requests[1].computed = -1;
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::length_negative, 1, -1));
+    requests[1].computed = 1;
+    requests[1].scheduled = -2;
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::length_negative, 1, -2));
+
+    // The largest of their types, so that sums overflow.
+    const std::vector<std::uint64_t> computed{0, std::numeric_limits<std::uint64_t>::max(), 0}, scheduled{1, 3, 1};
+    const live_requests live(three);
+    CHECK(step_error(serve::step_inputs{live.tokens, computed, scheduled}, {}).code == error_code::scheduled_past_known);
+}
+
+TEST_CASE("a request past the maximum context, or past the blocks of its row, is an error that names it")
+{
+    serve::step_options options = of_four;
+    options.max_context = 4;
+    CHECK(step_error(live_requests(three).inputs(), options) == error_is(error_code::request_over_limit, 1, 5, 4));
+    options.max_context = 5;
+    CHECK(serve::try_step(live_requests(three).inputs(), options).has_value());
+
+    std::vector<live_request> requests = three;
+    for (live_request& r : requests)
+        r.blocks.resize(1);
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::blocks_missing, 1, 2, 1));
+}
+
+TEST_CASE("a scheduled token in a block outside of the pool, or in a reserved one, is an error that names the request")
+{
+    for (const auto& [block, code] : {std::pair{10, error_code::block_out_of_range}, {-1, error_code::block_out_of_range},
+                                      {0, error_code::block_reserved}, {1, error_code::block_reserved}}) {
+        serve::step_options options = of_four;
+        options.reserved_blocks = 2;
+        std::vector<live_request> requests = three;
+        requests[1].blocks[1] = block;  // the second block of a chunk
+        const int limit = code == error_code::block_reserved ? 2 : 10;
+        CHECK(step_error(live_requests(requests).inputs(), options) == error_is(code, 1, block, limit));
+        requests = three;
+        requests[1].scheduled = 1;  // all take one token
+        requests[2].blocks[1] = block;
+        CHECK(step_error(live_requests(requests).inputs(), options) == error_is(code, 2, block, limit));
+    }
+    // Blocks of tokens that were computed before are nobody's business: a window may have cast them off.
+    std::vector<live_request> requests = three;
+    requests[2].blocks[0] = 0;
+    CHECK(serve::try_step(live_requests(requests).inputs(), of_four).has_value());
+}
+
+TEST_CASE("arrays of other lengths, prompts longer than their request, rows that are not there are errors")
+{
+    const live_requests live(three);
+    const std::vector<int> two{1, 1};
+    CHECK(step_error(serve::step_inputs{live.tokens, two, live.scheduled, live.blocks(), live.ids}, of_four) ==
+          error_is(error_code::count_mismatch, no_row, 2, 3, "computed"));
+    CHECK(step_error(serve::step_inputs{live.tokens, live.computed, two, live.blocks(), live.ids}, of_four) ==
+          error_is(error_code::count_mismatch, no_row, 2, 3, "scheduled"));
+    CHECK(step_error(serve::step_inputs{live.tokens, live.computed, live.scheduled, live.blocks(), two}, of_four) ==
+          error_is(error_code::count_mismatch, no_row, 2, 3, "ids"));
+    CHECK(step_error(serve::step_inputs{live.tokens, live.computed, live.scheduled, live.blocks(), live.ids, two}, of_four) ==
+          error_is(error_code::count_mismatch, no_row, 2, 3, "prompt_lengths"));
+    const batten::matrix_view<const int> short_table(live.blocks().data(), 2, 2, 2);
+    CHECK(step_error(serve::step_inputs{live.tokens, live.computed, live.scheduled, short_table, live.ids}, of_four) ==
+          error_is(error_code::count_mismatch, no_row, 2, 3, "blocks"));
+
+    std::vector<live_request> requests = three;
+    requests[2].prompt = 6;
+    CHECK(step_error(live_requests(requests).inputs_with_prompts(), of_four) ==
+          error_is(error_code::prompt_past_end, 2, 6, 5, "prompt_lengths"));
+    requests[2].prompt = -6;
+    CHECK(step_error(live_requests(requests).inputs_with_prompts(), of_four) ==
+          error_is(error_code::prompt_length_negative, 2, -6, 0, "prompt_lengths"));
+
+    const std::vector<int> rows{0, 3}, negative{-1};
+    CHECK(step_error(batten::select(live.inputs(), rows), of_four) == error_is(error_code::row_index_out_of_range, 1, 3, 3));
+    CHECK(step_error(batten::select(live.inputs(), negative), of_four) ==
+          error_is(error_code::row_index_out_of_range, 0, -1, 3));
+
+    const std::vector<int> matrix(20), lengths{4, 11, 5}, negative_length{4, -1, 5}, inside{4, 7, 5};
+    const serve::token_rows over(matrix, 6, lengths), below_zero(matrix, 6, negative_length), too_few(matrix, 7, inside);
+    CHECK(step_error(serve::step_inputs{over, live.computed, live.scheduled}, of_four) ==
+          error_is(error_code::row_over_limit, 1, 11, 6));
+    CHECK(step_error(serve::step_inputs{below_zero, live.computed, live.scheduled}, of_four) ==
+          error_is(error_code::length_negative, 1, -1));
+    CHECK(step_error(serve::step_inputs{too_few, live.computed, live.scheduled}, of_four) ==
+          error_is(error_code::span_too_small, 0, 21, 20, "token_rows"));
+}
+
+TEST_CASE("a block size of 0, a pool without blocks, a context of nothing are errors of the options")
+{
+    const live_requests live(three);
+    serve::step_options options = of_four;
+    options.block_size = 0;
+    CHECK(step_error(live.inputs(), options) == error_is(error_code::argument_not_positive, no_row, 0, 0, "block_size"));
+    options = of_four;
+    options.max_context = 0;
+    CHECK(step_error(live.inputs(), options) == error_is(error_code::argument_not_positive, no_row, 0, 0, "max_context"));
+    CHECK(step_error(live.inputs(), {.block_size = 4}) == error_is(error_code::pool_without_blocks, no_row, 0, 1));
+    options.max_context = 9;
+    options.blocks = std::numeric_limits<std::size_t>::max();
+    CHECK(step_error(live.inputs(), options) ==
+          error_is(error_code::size_overflow, no_row, std::numeric_limits<std::size_t>::max(), 4));
+}
+
+// ---- errors of the arrays ------------------------------------------------------------------------------------------------
+
+TEST_CASE("an array that is too small, or too narrow for what it is to hold, is an error, and nothing is written")
+{
+    const live_requests live(three);
+    const serve::step now(live.inputs(), of_four);
+    tests::guarded<std::int32_t> before(6), starts(4);
+    table_memory<> table(3, 2);
+    // The array that fails is asked last.
+    const auto fails = [&](auto array, const serve::step_padding& pads = {}) {
+        const auto done = serve::try_write(now, {}, pads, arrays::positions(before.cells()),
+                                           arrays::query_start_loc(starts.cells()), arrays::block_table(table.rows_of), array);
+        CHECK_FALSE(done.has_value());
+        check_throws(done.error(), [&] { serve::write(now, {}, pads, array); });
+        CHECK(before.untouched());
+        CHECK(starts.untouched());
+        CHECK(table.cells == std::vector<std::int32_t>(6, 99));
+        return error_is(done.error());
+    };
+    std::vector<std::int32_t> five(5), three_starts(3), two(2);
+    CHECK(fails(arrays::token_ids(five)) == error_is(error_code::span_too_small, no_row, 6, 5, "token_ids"));
+    CHECK(fails(arrays::slot_mapping(five)) == error_is(error_code::span_too_small, no_row, 6, 5, "slot_mapping"));
+    CHECK(fails(arrays::query_start_loc(three_starts)) ==
+          error_is(error_code::span_too_small, no_row, 4, 3, "query_start_loc"));
+    CHECK(fails(arrays::logits_indices(two)) == error_is(error_code::span_too_small, no_row, 3, 2, "logits_indices"));
+    CHECK(fails(arrays::seq_lens(two)) == error_is(error_code::span_too_small, no_row, 3, 2, "seq_lens"));
+    CHECK(fails(arrays::page_indices(two)) == error_is(error_code::span_too_small, no_row, 5, 2, "page_indices"));
+    table_memory<> two_rows(2, 2), one_column(3, 1);
+    CHECK(fails(arrays::block_table(two_rows.rows_of)) == error_is(error_code::span_too_small, no_row, 3, 2, "block_table"));
+    CHECK(fails(arrays::block_table(one_column.rows_of)) == error_is(error_code::blocks_missing, 1, 2, 1));
+
+    std::vector<std::int8_t> narrow(8);
+    CHECK(fails(arrays::slot_mapping(narrow), {.slot = -200}) ==
+          error_is(error_code::pad_value_not_representable, no_row, -200, 0, "slot_mapping"));
+    CHECK(fails(arrays::token_ids(narrow), {.token_id = 128}) ==
+          error_is(error_code::pad_value_not_representable, no_row, 128, 0, "token_ids"));
+}
+
+TEST_CASE("tokens, positions, slots, counts and sums beyond their type are errors that name the first that does not fit")
+{
+    live_requests live({{std::vector<int>(200, 5), 100, 1, std::vector<int>(60, 1), 1, 0},
+                        {std::vector<int>(200, 5), 127, 2, std::vector<int>(60, 2), 2, 0}});
+    live.tokens[1][128] = 300;
+    std::vector<std::int8_t> narrow(8);
+    const auto fails = [&](const serve::step_options& options, auto array) {
+        return error_is(serve::try_write(serve::step(live.inputs(), options), {}, {}, array).error());
+    };
+    CHECK(fails(of_four, arrays::token_ids(narrow)) == error_is(error_code::token_not_representable, 1, 128, 300, "token_ids"));
+    CHECK(fails(of_four, arrays::positions(narrow)) == error_is(error_code::value_not_representable, 1, 128, 0, "positions"));
+    CHECK(fails(of_four, arrays::seq_lens(narrow)) == error_is(error_code::value_not_representable, 1, 129, 0, "seq_lens"));
+    CHECK(fails(of_four, arrays::key_start_loc(narrow)) ==
+          error_is(error_code::value_not_representable, no_row, 230, 0, "key_start_loc"));
+    CHECK(fails({.block_size = 4, .blocks = 33}, arrays::slot_mapping(narrow)) ==
+          error_is(error_code::value_not_representable, no_row, 131, 0, "slot_mapping"));
+    CHECK(serve::try_write(serve::step(live.inputs(), {.block_size = 4, .blocks = 32}), {}, {}, arrays::slot_mapping(narrow),
+                           arrays::computed_lens(narrow))
+              .has_value());
+    table_memory<std::int8_t> table(2, 60);
+    CHECK(fails({.block_size = 4, .blocks = 129}, arrays::block_table(table.rows_of)) ==
+          error_is(error_code::value_not_representable, no_row, 128, 0, "block_table"));
+    // A slot needs 64 bits long before a block id does.
+    std::vector<std::int32_t> slots(8);
+    CHECK(fails({.block_size = 1024, .blocks = (std::size_t{1} << 21) + 1}, arrays::slot_mapping(slots)) ==
+          error_is(error_code::value_not_representable, no_row, (std::uint64_t{1} << 31) + 1023, 0, "slot_mapping"));
+    std::vector<std::int64_t> wide(8);
+    CHECK(serve::try_write(serve::step(live.inputs(), {.block_size = 1024, .blocks = (std::size_t{1} << 21) + 1}), {}, {},
+                           arrays::slot_mapping(wide))
+              .has_value());
+}
+
+TEST_CASE("sums over the requests that pass the size type are an error")
+{
+    constexpr auto length = std::numeric_limits<std::size_t>::max() / 4;
+    static const int nothing = 0;
+    const std::vector<std::span<const int>> sequences(5, std::span<const int>(&nothing, length));
+    const std::vector<std::size_t> computed(5, length - 1), scheduled(5, 1);
+    CHECK(step_error(serve::step_inputs{sequences, computed, scheduled}, {}) ==
+          error_is(error_code::size_overflow, no_row, length, 5));
+}
+
+TEST_CASE("a row that is written whole must hold blocks of the pool alone; reserved ones may be among them")
+{
+    std::vector<live_request> requests = three;
+    requests[2].blocks[0] = 10;
+    table_memory<> table(3, 2);
+    std::vector<std::int32_t> pages(5);
+    {
+        const live_requests live(requests);
+        const serve::step now(live.inputs(), of_four);
+        CHECK(error_is(serve::try_write(now, {}, {}, arrays::block_table(table.rows_of)).error()) ==
+              error_is(error_code::block_out_of_range, 2, 10, 10));
+        CHECK(error_is(serve::try_write(now, {}, {}, arrays::page_indices(pages)).error()) ==
+              error_is(error_code::block_out_of_range, 2, 10, 10));
+        CHECK(table.cells == std::vector<std::int32_t>(6, 99));
+    }
+    requests[2].blocks[0] = 0;
+    const live_requests live(requests);
+    const serve::step now(live.inputs(), of_four);
+    serve::write(now, {}, {}, arrays::block_table(table.rows_of));
+    CHECK(table.row(2) == line{0, 8});
+}
+
+TEST_CASE("blocks of a row that was forgotten, or whose request missed a step, are checked again")
+{
+    std::vector<live_request> requests = three;
+    requests[1].scheduled = 1;  // all take one token
+    table_memory<> table(3, 2);
+    const auto write = [&](std::vector<live_request> of) {
+        const live_requests live(std::move(of), 2);
+        return serve::try_write(serve::step(live.inputs(), of_four), {}, {}, arrays::block_table(table.rows_of));
+    };
+    const error_is outside(error_code::block_out_of_range, 2, 10, 10);
+    CHECK(write(requests).has_value());
+    std::vector<live_request> lost = requests;
+    lost[2].blocks[0] = 10;
+    CHECK(write(lost).has_value());  // of tokens computed before, in a row that is known
+    table.rows_of.forget(2);
+    CHECK(error_is(write(lost).error()) == outside);
+    CHECK(write(requests).has_value());
+    CHECK(write({requests[0], requests[1]}).has_value());
+    CHECK(error_is(write(lost).error()) == outside);
+}
+
+TEST_CASE("notes for fewer rows than the table has are an error")
+{
+    std::vector<std::int32_t> cells(6);
+    std::vector<std::uint64_t> ids(2);
+    std::vector<serve::block_row_state> states(3);
+    const batten::matrix_view<std::int32_t> table(cells.data(), 3, 2, 2);
+    CHECK(error_is(serve::block_rows<std::int32_t>::try_make(table, ids, states).error()) ==
+          error_is(error_code::span_too_small, no_row, 3, 2, "block_rows"));
+    check_throws({error_code::span_too_small, no_row, 3, 2, "block_rows"},
+                 [&] { static_cast<void>(serve::block_rows<std::int32_t>(table, ids, states)); });
+}
