@@ -28,7 +28,13 @@
 #include <batten/plan/waste.hpp>
 #include <batten/presets.hpp>
 #include <batten/sequences.hpp>
+#include <batten/serve/arrays.hpp>
+#include <batten/serve/backends.hpp>
 #include <batten/serve/decode.hpp>
+#include <batten/serve/pool.hpp>
+#include <batten/serve/queue.hpp>
+#include <batten/serve/schedule.hpp>
+#include <batten/serve/step.hpp>
 #include <batten/side.hpp>
 #include <batten/varlen.hpp>
 #include <batten/version.hpp>
