@@ -400,7 +400,7 @@ constexpr comparison comparisons[] = {
     {"best fit on the histogram / first fit decreasing", "packing", "", "Batten best_fit", "first fit decreasing", 6},
     {"step of a server / loop by hand", "steps", "", "Batten step", "loop by hand", 0.83},  // within 1.2 times
     {"step of a server / nested vectors, rebuilt", "steps", "", "Batten step", "nested vectors", 20},
-    {"step of a server / NumPy _prepare_inputs", "steps", "", "Batten step", "NumPy", 20},
+    {"step of a server / NumPy _prepare_inputs", "steps", "", "Batten step", "vLLM's _prepare_inputs in NumPy", 20},
     {"block pool / std::vector free list", "blocks", "", "Batten block_pool", "push and pop", 0.5},  // within twice
     {"MLM masking / DataCollatorForLanguageModeling", "mlm", "", "Batten collate, then MLM masking",
      "DataCollatorForLanguageModeling", 20},
