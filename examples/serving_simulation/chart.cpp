@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+#include "chart.hpp"
+
+#include "words.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <string_view>
+
+namespace serving_simulation {
+
+namespace {
+
+// Orange and blue are told apart by every kind of colour vision, and each line bears its name.
+constexpr std::string_view style = R"(
+svg {
+  color-scheme: light dark;
+  --paper: #fdfdfc; --ink: #1b1c1e; --quiet: #5d6066; --hair: #e3e3de; --rule: #a9aba8;
+  --first: #b84a00; --second: #6b6e73; --third: #0a5ea8;
+  background: var(--paper); font-size: 12px;
+  font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif;
+}
+@media (prefers-color-scheme: dark) {
+  svg {
+    --paper: #15171a; --ink: #e9eaec; --quiet: #a2a6ac; --hair: #2c3035; --rule: #5c6269;
+    --first: #f5a15a; --second: #9aa0a6; --third: #6cb4f5;
+  }
+}
+.paper { fill: var(--paper); }
+text { fill: var(--ink); paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
+.start { text-anchor: start; } .middle { text-anchor: middle; } .end { text-anchor: end; }
+.title { font-size: 18px; font-weight: 600; } .heading { font-size: 14px; font-weight: 600; }
+.quiet { fill: var(--quiet); } .tick { fill: var(--quiet); font-variant-numeric: tabular-nums; }
+.grid { stroke: var(--hair); } .axis { stroke: var(--rule); } .pace { stroke: var(--rule); stroke-dasharray: 2 3; }
+polyline { fill: none; stroke-width: 2.5; stroke-linejoin: round; } .tail { stroke-width: 1.5; stroke-dasharray: 6 4; }
+polyline.s0 { stroke: var(--first); } polyline.s1 { stroke: var(--second); } polyline.s2 { stroke: var(--third); }
+.s0 { fill: var(--first); } .s1 { fill: var(--second); } .s2 { fill: var(--third); }
+polyline.s0, polyline.s1, polyline.s2 { fill: none; }
+.label { font-size: 13px; } .value { font-weight: 600; font-variant-numeric: tabular-nums; }
+)";
+
+std::string escaped(std::string_view text)
+{
+    std::string safe;
+    for (const char c : text)
+        switch (c) {
+        case '&': safe += "&amp;"; break;
+        case '<': safe += "&lt;"; break;
+        case '>': safe += "&gt;"; break;
+        case '"': safe += "&quot;"; break;
+        default: safe += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;  // controls are no text
+        }
+    return safe;
+}
+
+struct point {
+    double x;
+    double y;
+};
+
+class drawing {
+public:
+    drawing(double width, double height, std::string_view description)
+    {
+        text_ = R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 )" + number(width) + ' ' + number(height) +
+                R"(" role="img" aria-label=")" + escaped(description) + "\">\n<style>" + std::string(style) + "</style>\n";
+        rectangle("paper", {0, 0}, {width, height}, "");
+    }
+
+    void line(std::string_view look, point from, point to)
+    {
+        text_ += begin("line", look) + at("x1", from.x) + at("y1", from.y) + at("x2", to.x) + at("y2", to.y) + "/>\n";
+    }
+    // `hint` is what a pointer that rests on it shows.
+    void rectangle(std::string_view look, point corner, point opposite, std::string_view hint)
+    {
+        text_ += begin("rect", look) + at("x", corner.x) + at("y", corner.y) + at("width", opposite.x - corner.x) +
+                 at("height", opposite.y - corner.y) + ">" + title(hint) + "</rect>\n";
+    }
+    void dot(std::string_view look, point centre, std::string_view hint)
+    {
+        text_ += begin("circle", look) + at("cx", centre.x) + at("cy", centre.y) + at("r", 3.5) + ">" + title(hint) +
+                 "</circle>\n";
+    }
+    void path(std::string_view look, const std::vector<point>& points)
+    {
+        text_ += begin("polyline", look) + " points=\"" +
+                 joined(points, " ", [](point p) { return number(p.x) + ',' + number(p.y); }) + "\"/>\n";
+    }
+    // look: the last word of it is start, middle or end, where `where` lies in the text
+    void words(std::string_view look, point where, std::string_view what)
+    {
+        text_ += begin("text", look) + at("x", where.x) + at("y", where.y) + ">" + escaped(what) + "</text>\n";
+    }
+
+    std::string finish() { return text_ + "</svg>\n"; }
+
+private:
+    static std::string number(double value) { return fixed_point(value, 1); }
+    static std::string begin(std::string_view tag, std::string_view look)
+    {
+        std::string text("<");
+        return text.append(tag).append(" class=\"").append(look).append("\"");
+    }
+    static std::string at(std::string_view name, double value)
+    {
+        std::string text(" ");
+        return text.append(name).append("=\"").append(number(value)).append("\"");
+    }
+    static std::string title(std::string_view hint)
+    {
+        return hint.empty() ? std::string() : "<title>" + escaped(hint) + "</title>";
+    }
+
+    std::string text_{};
+};
+
+// From values to places, by their logarithms.
+struct scale {
+    double first;  // values
+    double last;
+    double from;  // places
+    double to;
+
+    double operator()(double value) const
+    {
+        return from + (to - from) * std::log(std::clamp(value, first, last) / first) / std::log(last / first);
+    }
+};
+
+std::string style_of(std::size_t strategy)
+{
+    return std::string("s").append(std::to_string(strategy));
+}
+
+double seconds(nanoseconds time)
+{
+    return static_cast<double>(time) / 1e9;
+}
+
+// ---- waits against load ----------------------------------------------------------------------------------------------
+
+std::string whole(double number)
+{
+    return grouped(static_cast<std::uint64_t>(std::llround(number)));
+}
+
+std::string time_of_tick(double seconds)
+{
+    return seconds < 0.5 ? duration(static_cast<nanoseconds>(std::llround(1e9 * seconds))) : whole(seconds) + " s";
+}
+
+std::string rate_of_tick(double rate)
+{
+    return rate < 9.95 ? fixed_point(rate, rate < 0.995 ? 2 : 1) : whole(rate);
+}
+
+std::string rate_name(const load_point& load)
+{
+    return fixed_point(load.rate, 2) + " a second";
+}
+
+// Ends of lines are labelled with their names, which make room for each other.
+void draw_names(drawing& on, const std::vector<outcome>& outcomes, std::vector<point> ends)
+{
+    constexpr double apart = 16;
+    std::vector<std::size_t> order(ends.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return ends[a].y > ends[b].y; });
+    double lowest = ends[order.front()].y + apart;
+    for (const std::size_t s : order) {
+        lowest = std::min(ends[s].y, lowest - apart);
+        on.words("label " + style_of(s) + " start", {ends[s].x + 9, lowest + 4}, outcomes[s].name);
+    }
+}
+
+void draw_waits(drawing& on, const std::vector<load_point>& curve, point corner, point opposite)
+{
+    double shortest = 1e9;
+    double longest = 0;
+    for (const load_point& load : curve)
+        for (const outcome& o : load.outcomes) {
+            shortest = std::min(shortest, seconds(percentile(o.waits, 50)));
+            longest = std::max(longest, seconds(percentile(o.waits, 99)));
+        }
+    const double floor = std::pow(10, std::floor(std::log10(shortest)));
+    const double ceiling = std::max(std::pow(10, std::ceil(std::log10(longest))), 10 * floor);
+    const scale up{floor, ceiling, opposite.y, corner.y};
+    const scale along{curve.front().rate, curve.back().rate, corner.x, opposite.x};
+
+    for (double value = floor; value < 1.5 * ceiling; value *= 10) {
+        on.line(value < 1.5 * floor ? "axis" : "grid", {corner.x, up(value)}, {opposite.x, up(value)});
+        on.words("tick end", {corner.x - 8, up(value) + 4}, time_of_tick(value));
+    }
+    for (const load_point& load : curve) {
+        const double x = along(load.rate);
+        if (load.speed == 1) {
+            on.line("pace", {x, corner.y}, {x, opposite.y});
+            on.words("quiet end", {x - 5, corner.y + 11}, rate_name(load));
+        }
+        const double octaves = std::log2(load.speed);
+        if (octaves == std::round(octaves)) {
+            on.line("axis", {x, opposite.y}, {x, opposite.y + 4});
+            on.words("tick middle", {x, opposite.y + 18}, rate_of_tick(load.rate));
+        }
+    }
+    on.words("quiet middle", {(corner.x + opposite.x) / 2, opposite.y + 37}, "requests a second");
+
+    std::vector<point> ends;
+    for (std::size_t s = 0; s < curve.front().outcomes.size(); ++s) {
+        std::vector<point> middle;
+        std::vector<point> tail;
+        for (const load_point& load : curve) {
+            middle.push_back({along(load.rate), up(seconds(percentile(load.outcomes[s].waits, 50)))});
+            tail.push_back({along(load.rate), up(seconds(percentile(load.outcomes[s].waits, 99)))});
+        }
+        on.path("tail " + style_of(s), tail);
+        on.path(style_of(s), middle);
+        for (std::size_t i = 0; i < curve.size(); ++i) {
+            const outcome& o = curve[i].outcomes[s];
+            on.dot(style_of(s), middle[i],
+                   o.name + ", " + fixed_point(curve[i].rate, 2) + " requests a second: median " +
+                       duration(percentile(o.waits, 50)) + ", 99th percentile " + duration(percentile(o.waits, 99)));
+        }
+        ends.push_back(middle.back());
+    }
+    draw_names(on, curve.front().outcomes, ends);
+}
+
+// ---- bars ------------------------------------------------------------------------------------------------------------
+
+template <class Value, class ToText>
+void draw_bars(drawing& on, std::string_view heading, std::string_view below, const std::vector<outcome>& outcomes,
+               point corner, double width, Value value, ToText to_text)
+{
+    constexpr double step = 40;
+    constexpr double thickness = 14;
+    on.words("heading start", corner, heading);
+    on.words("quiet start", {corner.x, corner.y + 17}, below);
+    double most = 1e-9;
+    for (const outcome& o : outcomes)
+        most = std::max(most, value(o));
+    for (std::size_t s = 0; s < outcomes.size(); ++s) {
+        const double top = corner.y + 46 + step * static_cast<double>(s);
+        const std::string shown = to_text(value(outcomes[s]));
+        const double end = corner.x + (width - 64) * value(outcomes[s]) / most;  // the longest leaves room for its value
+        on.words("label start", {corner.x, top - 5}, outcomes[s].name);
+        on.rectangle(style_of(s), {corner.x, top}, {end, top + thickness}, outcomes[s].name + ": " + shown);
+        on.words("value start", {end + 6, top + thickness - 3}, shown);
+    }
+}
+
+}  // namespace
+
+std::string chart(const std::string& title, const std::vector<outcome>& at_pace, const std::vector<outcome>& saturated,
+                  const std::vector<load_point>& curve)
+{
+    constexpr double width = 880;
+    constexpr double height = 640;
+    constexpr double margin = 28;
+    drawing on(width, height, "Static batches, dynamic batches in buckets and iteration-level steps compared: " + title);
+    on.words("title start", {margin, 38}, title);
+    on.words("heading start", {margin, 74}, "Wait for the first token against load");
+    on.words("quiet start", {margin, 91},
+             "Median; dashed: 99th percentile. Beyond what a strategy can serve, waits grow as long as requests come.");
+    draw_waits(on, curve, {margin + 50, 108}, {width - margin - 122, 370});
+
+    constexpr double column = (width - 2 * margin) / 3;
+    const auto as_percent = [](double share) { return percent(share) + " %"; };
+    draw_bars(on, "Answers, tokens a second", "all requests at once", saturated, {margin, 456}, column - 20,
+              [](const outcome& o) { return o.tokens_a_second(); }, amount);
+    const auto pace = std::find_if(curve.begin(), curve.end(), [](const load_point& load) { return load.speed == 1; });
+    const std::string at = ", at " + rate_name(*pace);
+    draw_bars(on, "Padding", "of tokens computed" + at, at_pace, {margin + column, 456}, column - 20,
+              [](const outcome& o) { return o.padding(); }, as_percent);
+    draw_bars(on, "KV cache wasted", "of what is reserved" + at, at_pace, {margin + 2 * column, 456}, column - 20,
+              [](const outcome& o) { return o.kv_wasted(); }, as_percent);
+    return on.finish();
+}
+
+}  // namespace serving_simulation
