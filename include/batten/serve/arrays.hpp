@@ -543,7 +543,7 @@ constexpr bool check_pool(const auto& blocks, std::size_t count, const step_opti
 template <class T>
 class block_table_array {
 public:
-    constexpr explicit block_table_array(block_rows<T>& rows) noexcept : rows_(&rows) {}
+    constexpr explicit block_table_array(block_rows<T>& table) noexcept : rows_(&table) {}
 
     template <class List>
     constexpr bool check(const step<List>& now, const pad_range& pads, error& reason) const
