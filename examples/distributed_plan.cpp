@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A batch plan on real ranks: mpirun -n 4 distributed_plan [SEQUENCES]
 //
-// Each rank makes the whole plan and takes its share of every step. Messages are sent to check that alone: that all made the same
-// plan, that they take equally many steps, and that what they take together is the data set, once. Then the run is cut in its
-// middle, and the rest is taken by half as many ranks with two workers each.
+// Each rank makes the whole plan and takes its share of every step. Messages are sent to check that alone: that all made the
+// same plan, that they take equally many steps, and that what they take together is the data set, once. Then the run is cut in
+// its middle, and the rest is taken by half as many ranks with two workers each.
 #include <batten/batten.hpp>
 
 #include <mpi.h>
@@ -82,7 +82,8 @@ bool run(std::size_t count, std::size_t rank, std::size_t ranks)
         if (rank == 0) {
             const auto wasted = plan::waste_of(batches, lengths);
             const auto balance = plan::balance_of(batches, ranks);
-            std::printf("epoch %d: %zu sequences, %zu batches, %zu steps on %zu ranks, %.1f %% padding, busiest / mean rank %.3f\n",
+            std::printf("epoch %d: %zu sequences, %zu batches, %zu steps on %zu ranks, %.1f %% padding, busiest / mean rank "
+                        "%.3f\n",
                         static_cast<int>(options.epoch), count, batches.size(), mine.size(), ranks, 100 * wasted.padding(),
                         balance.mean);
         }

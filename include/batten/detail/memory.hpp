@@ -158,7 +158,8 @@ struct buffer_allocator {
     {
         if (std::is_constant_evaluated())
             return std::allocator<T>().allocate(elements);
-        void* const memory = elements <= static_cast<std::size_t>(-1) / sizeof(T) ? allocate_bytes(elements * sizeof(T)) : nullptr;
+        const bool fits = elements <= static_cast<std::size_t>(-1) / sizeof(T);
+        void* const memory = fits ? allocate_bytes(elements * sizeof(T)) : nullptr;
         if (memory == nullptr)
             throw_bad_alloc();
         return static_cast<T*>(memory);

@@ -52,8 +52,8 @@ struct query {
 
 // Models: causal, bidirectional, sliding_window, symmetric_window, prefix_lm, what & makes of them, and any callable, a lambda
 // too, from a query to the interval of keys that it sees, counted within its sequence. What reaches past the sequence is cut
-// off, so that {position - 2, position + 3} will do. A kind may have bool check(std::size_t sequences, error& reason) const, for
-// options that do not make sense.
+// off, so that {position - 2, position + 3} will do. A kind may have bool check(std::size_t sequences, error& reason) const,
+// for options that do not make sense.
 //
 // A mask that needs several intervals for a query (sinks with a window, trees) is no kind, and is not approximated.
 template <class Kind>

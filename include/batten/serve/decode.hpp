@@ -74,8 +74,8 @@ public:
     [[nodiscard]] constexpr bool check(std::size_t r, error& reason) const noexcept
     {
         if (most_ * counts_.size() != tokens_.size())
-            return batten::detail::fail(reason, {error_code::span_too_large, error::no_row, most_ * counts_.size(), tokens_.size(),
-                                         "the step's tokens"});
+            return batten::detail::fail(reason, {error_code::span_too_large, error::no_row, most_ * counts_.size(),
+                                                 tokens_.size(), "the step's tokens"});
         return (std::cmp_greater_equal(counts_[r], 0) && std::cmp_less_equal(counts_[r], most_)) ||
                batten::detail::fail(reason, {error_code::count_out_of_range, r, counts_[r], most_, "counts"});
     }
