@@ -80,6 +80,14 @@ constexpr std::size_t longest(const Lengths& lengths)
     }
 }
 
+// Rows of a width that a batch may have: up to `rows`, and as many as a budget of cells holds, but one at the least.
+constexpr std::size_t rows_within(std::size_t rows, std::size_t budget, std::size_t width) noexcept
+{
+    if (width == 0 || budget == no_limit)
+        return rows;
+    return std::max<std::size_t>(1, std::min(rows, budget / width));
+}
+
 template <class Strategy>
 constexpr std::size_t limit_of(const Strategy& strategy)
 {

@@ -100,12 +100,11 @@ public:
             next = end;
         };
         const std::size_t width = where.measured().queries;
-        const auto at_number = std::ranges::begin(numbers);
         where.walk(
             [&](const place& at) {
                 const std::size_t first = at.row * width + at.first_query;
                 ignore_up_to(first + at.queries);
-                const auto number = at_number[static_cast<std::ranges::range_difference_t<const Numbers>>(s++)];
+                const auto number = batten::detail::element_at(numbers, s++);
                 const auto part = [&](auto column) { return column.empty() ? column : column.subspan(first, at.queries); };
                 sequence<Token, Label> one{part(token_ids), part(labels), {part(columns.word_ids), part(columns.special)}};
                 hide(one, batten::detail::key_of({options_.seed, epoch, static_cast<std::uint64_t>(number)}), sum);

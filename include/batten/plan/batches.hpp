@@ -3,6 +3,7 @@
 #ifndef BATTEN_PLAN_BATCHES_HPP_INCLUDED
 #define BATTEN_PLAN_BATCHES_HPP_INCLUDED
 
+#include <batten/detail/halving.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
@@ -175,14 +176,7 @@ private:
     };
     enum purpose : std::uint64_t { draw_sequences = 1, draw_batches = 2, draw_ranks = 3 };
 
-    constexpr std::size_t length(std::size_t i) const
-    {
-        return static_cast<std::size_t>(std::ranges::begin(lengths_)[place(i)]);
-    }
-    static constexpr auto place(std::size_t i)
-    {
-        return static_cast<std::ranges::range_difference_t<const Lengths>>(i);
-    }
+    constexpr std::size_t length(std::size_t i) const { return length_at(lengths_, i); }
     constexpr std::uint64_t key(purpose of) const { return batten::detail::key_of({options_.seed, options_.epoch, of}); }
     constexpr bool is_sorted() const { return options_.group == grouping::sorted || options_.group == grouping::windows; }
 
@@ -209,13 +203,8 @@ private:
 
     constexpr bool check_lengths(error& reason)
     {
-        const auto begin = std::ranges::begin(lengths_);
-        for (std::size_t i = 0; i < count_; ++i) {
-            const auto value = begin[place(i)];
-            if (std::cmp_less(value, 0)) [[unlikely]]
-                return fail(reason, {error_code::length_negative, i, value, {}, {}});
-            longest_ = std::max(longest_, static_cast<std::size_t>(value));
-        }
+        if (!find_longest(lengths_, longest_, reason))
+            return false;
         const bool bucketed = options_.group == grouping::bucketed;
         if (bucketed && longest_ > options_.edges.limit())
             return over_limit([&](std::size_t n) { return n > options_.edges.limit(); }, options_.edges.limit(), reason);
@@ -253,9 +242,7 @@ private:
     }
     constexpr std::size_t most_rows(std::size_t width) const
     {
-        if (width == 0 || options_.budget == no_limit)
-            return options_.rows;
-        return std::max<std::size_t>(1, std::min(options_.rows, options_.budget / width));
+        return batten::detail::rows_within(options_.rows, options_.budget, width);
     }
     constexpr std::size_t width_of(std::size_t begin, std::size_t end) const
     {
@@ -409,8 +396,16 @@ private:
         buffer_vector<std::uint64_t> cells(end - begin + 1, 0);
         buffer_vector<Index> before(end - begin + 1, static_cast<Index>(begin));
         for (std::size_t t = 1; t <= levels; ++t)
-            halve({cells, before, begin}, from_end[t], std::size_t{from_begin[t]} + 1, from_end[t - 1],
-                  std::size_t{from_begin[t - 1]} + 1);
+            batten::detail::halve(
+                from_end[t], std::size_t{from_begin[t]} + 1, from_end[t - 1], std::size_t{from_begin[t - 1]} + 1,
+                [&](std::size_t j) { return lowest(j); },
+                [&](std::size_t i, std::size_t j) {
+                    return cells[i - begin] + std::uint64_t{j - i} * width_for(length(order_[j - 1]));
+                },
+                [&](std::size_t j, std::size_t i, std::uint64_t least) {
+                    cells[j - begin] = least;
+                    before[j - begin] = static_cast<Index>(i);
+                });
         std::size_t j = end;
         for (std::size_t t = levels; t > 0; --t) {
             const std::size_t i = before[j - begin];
@@ -424,32 +419,6 @@ private:
     {
         const std::size_t rows = most_rows(width_for(length(order_[j - 1])));
         return j - std::min(rows, j);
-    }
-    struct table {
-        buffer_vector<std::uint64_t>& cells;
-        buffer_vector<Index>& before;
-        std::size_t begin;
-    };
-    // For j in [first, last), its best i known to lie in [low, high).
-    constexpr void halve(table of, std::size_t first, std::size_t last, std::size_t low, std::size_t high)
-    {
-        if (first >= last)
-            return;
-        const std::size_t j = first + (last - first) / 2;
-        const std::uint64_t width = width_for(length(order_[j - 1]));
-        std::size_t best = std::max(low, lowest(j));
-        std::uint64_t least = of.cells[best - of.begin] + (j - best) * width;
-        for (std::size_t i = best + 1; i < std::min(j, high); ++i) {
-            const std::uint64_t cost = of.cells[i - of.begin] + (j - i) * width;
-            if (cost < least) {
-                least = cost;
-                best = i;
-            }
-        }
-        of.cells[j - of.begin] = least;
-        of.before[j - of.begin] = static_cast<Index>(best);
-        halve(of, first, j, low, best + 1);
-        halve(of, j + 1, last, best, high);
     }
 
     // What becomes of a batch that is left over, of the group [begin, end).

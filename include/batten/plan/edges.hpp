@@ -3,6 +3,7 @@
 #ifndef BATTEN_PLAN_EDGES_HPP_INCLUDED
 #define BATTEN_PLAN_EDGES_HPP_INCLUDED
 
+#include <batten/detail/halving.hpp>
 #include <batten/error.hpp>
 #include <batten/length.hpp>
 #include <batten/plan/histogram.hpp>
@@ -137,7 +138,13 @@ public:
         for (std::size_t t = 1; t < std::min(max_edges, size_); ++t) {
             before_ = least_;
             best_.emplace_back(size_, index{0});
-            halve(t, t, size_, t - 1, size_);
+            batten::detail::halve(
+                t, size_, t - 1, size_, [](std::size_t /*j*/) { return std::size_t{0}; },
+                [&](std::size_t i, std::size_t j) { return before_[i] + price(sequences_[j] - sequences_[i], j); },
+                [&](std::size_t j, std::size_t i, Value cost_of_both) {
+                    least_[j] = cost_of_both;
+                    best_[t - 1][j] = static_cast<index>(i);
+                });
             if (!(least_.back() < before_.back())) {  // no bucket more makes it cheaper
                 best_.pop_back();
                 least_ = before_;
@@ -156,27 +163,6 @@ private:
     constexpr Value price(std::uint64_t sequences, std::size_t j) const
     {
         return static_cast<Value>(sequences) * costs_[j];
-    }
-
-    // least_[j] for j in [first, last), the best i known to lie in [low, high).
-    constexpr void halve(std::size_t t, std::size_t first, std::size_t last, std::size_t low, std::size_t high)
-    {
-        if (first >= last)
-            return;
-        const std::size_t j = first + (last - first) / 2;
-        std::size_t best = low;
-        Value least = before_[low] + price(sequences_[j] - sequences_[low], j);
-        for (std::size_t i = low + 1; i < std::min(j, high); ++i) {
-            const Value cost = before_[i] + price(sequences_[j] - sequences_[i], j);
-            if (cost < least) {
-                least = cost;
-                best = i;
-            }
-        }
-        least_[j] = least;
-        best_[t - 1][j] = static_cast<index>(best);
-        halve(t, first, j, low, best + 1);
-        halve(t, j + 1, last, best, high);
     }
 
     using index = std::uint32_t;

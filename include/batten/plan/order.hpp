@@ -49,15 +49,33 @@ constexpr std::vector<Index> counting_pass(std::size_t n, std::size_t digits, st
     return next;
 }
 
+template <class Lengths>
+constexpr std::size_t length_at(const Lengths& lengths, std::size_t i)
+{
+    return static_cast<std::size_t>(batten::detail::element_at(lengths, i));
+}
+
+// The longest of the lengths, or false where one is negative.
+template <class Lengths>
+constexpr bool find_longest(const Lengths& lengths, std::size_t& longest, error& reason)
+{
+    const auto n = static_cast<std::size_t>(std::ranges::size(lengths));
+    longest = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const auto value = batten::detail::element_at(lengths, i);
+        if (std::cmp_less(value, 0)) [[unlikely]]
+            return fail(reason, {error_code::length_negative, i, value, {}, {}});
+        longest = std::max(longest, static_cast<std::size_t>(value));
+    }
+    return true;
+}
+
 // The numbers of the sequences by length, stable. Requires: lengths up to `longest`, none negative; as many as places.
 template <class Index, class Lengths>
 constexpr void order_by_length(const Lengths& lengths, std::uint64_t longest, std::span<Index> order)
 {
     const std::size_t n = order.size();
-    const auto at = std::ranges::begin(lengths);
-    const auto length = [&](std::size_t i) {
-        return static_cast<std::uint64_t>(at[static_cast<std::iter_difference_t<decltype(at)>>(i)]);
-    };
+    const auto length = [&](std::size_t i) { return std::uint64_t{length_at(lengths, i)}; };
     const auto itself = [](std::size_t i) { return static_cast<Index>(i); };
     if (longest < 4 * std::uint64_t{n} + (1U << 16U)) {
         counting_pass<Index>(n, static_cast<std::size_t>(longest) + 1, 0, itself, length, order);
@@ -152,13 +170,11 @@ constexpr void sorted_windows(const Lengths& lengths, std::size_t longest, std::
                               std::span<Index> order)
 {
     const std::size_t n = order.size();
-    const auto at = std::ranges::begin(lengths);
     buffer_vector<length_and_item<Index>> drawn(n, length_and_item<Index>{});
     shuffle_into<length_and_item<Index>>(
         key,
         [&](std::size_t i) {
-            return length_and_item<Index>{static_cast<Index>(at[static_cast<std::iter_difference_t<decltype(at)>>(i)]),
-                                          static_cast<Index>(i)};
+            return length_and_item<Index>{static_cast<Index>(length_at(lengths, i)), static_cast<Index>(i)};
         },
         drawn);
     // Tables of no more than a window's size, or a few hundred entries.
@@ -189,21 +205,17 @@ template <std::ranges::random_access_range Lengths, std::unsigned_integral Index
 [[nodiscard]] constexpr result<std::size_t> try_stable_order(const Lengths& lengths, std::span<Index> order)
 {
     const auto n = static_cast<std::size_t>(std::ranges::size(lengths));
-    const auto at = std::ranges::begin(lengths);
     if (order.size() != n)
         return error{order.size() < n ? error_code::span_too_small : error_code::span_too_large, error::no_row, n, order.size(),
                      "the order"};
     if (n > std::numeric_limits<Index>::max())
         return error{error_code::size_overflow, error::no_row, n, sizeof(Index), {}};
-    std::uint64_t longest = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        const auto value = at[static_cast<std::iter_difference_t<decltype(at)>>(i)];
-        if (std::cmp_less(value, 0))
-            return error{error_code::length_negative, i, value, {}, {}};
-        longest = std::max(longest, static_cast<std::uint64_t>(value));
-    }
+    std::size_t longest = 0;
+    error reason;
+    if (!detail::find_longest(lengths, longest, reason))
+        return reason;
     detail::order_by_length<Index>(lengths, longest, order);
-    return static_cast<std::size_t>(longest);
+    return longest;
 }
 // Returns the longest length.
 template <std::ranges::random_access_range Lengths, std::unsigned_integral Index>

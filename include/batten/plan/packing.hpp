@@ -237,11 +237,7 @@ public:
     }
 
 private:
-    constexpr std::size_t length(std::size_t r) const
-    {
-        return static_cast<std::size_t>(
-            std::ranges::begin(lengths_)[static_cast<std::ranges::range_difference_t<const Lengths>>(r)]);
-    }
+    constexpr std::size_t length(std::size_t r) const { return length_at(lengths_, r); }
 
     const Lengths& lengths_;
     const piece_rule& rule_;

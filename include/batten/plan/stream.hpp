@@ -143,9 +143,7 @@ private:
 
     constexpr std::size_t most_rows(std::size_t edge) const noexcept
     {
-        if (options_.budget == no_limit)
-            return options_.rows;
-        return std::max<std::size_t>(1, std::min(options_.rows, options_.budget / edge));
+        return batten::detail::rows_within(options_.rows, options_.budget, edge);
     }
 
     constexpr streamed_batch take(std::size_t b)

@@ -93,13 +93,6 @@ constexpr waste without_real(waste total) noexcept
     return total;
 }
 
-template <class Lengths>
-constexpr std::uint64_t length_at(const Lengths& lengths, std::size_t i)
-{
-    const auto at = std::ranges::begin(lengths);
-    return static_cast<std::uint64_t>(at[static_cast<std::iter_difference_t<decltype(at)>>(i)]);
-}
-
 }  // namespace detail
 
 // Of a batch that was collated. Cost: O(segments).

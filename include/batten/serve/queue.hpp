@@ -324,8 +324,7 @@ private:
     }
     constexpr std::size_t most_rows(std::size_t b) const noexcept
     {
-        return options_.budget == no_limit ? options_.rows
-                                           : std::min(options_.rows, options_.budget / options_.edges.edges()[b]);
+        return batten::detail::rows_within(options_.rows, options_.budget, options_.edges.edges()[b]);
     }
     constexpr list& list_of(const slot_entry& entry) noexcept
     {
