@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "charts.hpp"
 
-#include "text.hpp"
+#include "../text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,20 +10,7 @@
 
 namespace padding_report {
 
-std::string escaped(std::string_view text)
-{
-    std::string safe;
-    for (const char c : text) {
-        switch (c) {
-        case '&': safe += "&amp;"; break;
-        case '<': safe += "&lt;"; break;
-        case '>': safe += "&gt;"; break;
-        case '"': safe += "&quot;"; break;
-        default: safe += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;  // controls are no text
-        }
-    }
-    return safe;
-}
+using namespace examples;
 
 namespace {
 

@@ -14,9 +14,6 @@
 
 namespace padding_report {
 
-// Text between tags, or in an attribute between double quotes.
-std::string escaped(std::string_view text);
-
 // Each is drawn twice, at the width of a page and of a phone, so that text has one size on both.
 struct paper {
     std::string_view name;  // the class under which the style shows it

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lengths.hpp"
 
-#include "text.hpp"
+#include "../text.hpp"
 
 #include <batten/error.hpp>
 
@@ -19,6 +19,8 @@
 #include <utility>
 
 namespace padding_report {
+
+using namespace examples;
 
 namespace {
 

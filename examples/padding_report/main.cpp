@@ -7,7 +7,7 @@
 #include "page.hpp"
 #include "strategies.hpp"
 #include "table.hpp"
-#include "text.hpp"
+#include "../text.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -23,19 +23,8 @@
 
 namespace {
 
+using namespace examples;
 using namespace padding_report;
-
-// In lines of at most 128 columns.
-void print_wrapped(std::string_view text)
-{
-    constexpr std::size_t columns = 128;
-    while (text.size() > columns) {
-        const std::size_t end = text.rfind(' ', columns);
-        std::cout << text.substr(0, end) << '\n';
-        text.remove_prefix(end + 1);
-    }
-    std::cout << text << '\n';
-}
 
 void print_table(const comparison& found)
 {
@@ -67,15 +56,16 @@ void print(const measured& of, const settings& chosen, const comparison& found)
     print_table(found);
     std::cout << '\n';
     for (const std::string& note : notes(of, chosen))
-        print_wrapped(note);
+        print_wrapped(std::cout, note);
 
     const strategy& best = found.strategies[found.recommended];
     std::cout << '\n';
-    print_wrapped("Recommended: " + best.name + ". It fits where " + best.condition + ". " + found.reason);
+    print_wrapped(std::cout, "Recommended: " + best.name + ". It fits where " + best.condition + ". " + found.reason);
     std::cout << "    " << best.code << '\n';
     for (const std::size_t s : found.otherwise) {
         const strategy& other = found.strategies[s];
-        print_wrapped("Where " + other.condition + ": " + other.name + ", " + percent(other.waste.padding()) + " %.");
+        print_wrapped(std::cout,
+                      "Where " + other.condition + ": " + other.name + ", " + percent(other.waste.padding()) + " %.");
         std::cout << "    " << other.code << '\n';
     }
 }

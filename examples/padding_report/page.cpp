@@ -3,7 +3,7 @@
 
 #include "charts.hpp"
 #include "table.hpp"
-#include "text.hpp"
+#include "../text.hpp"
 
 #include <batten/version.hpp>
 
@@ -13,6 +13,8 @@
 #include <vector>
 
 namespace padding_report {
+
+using namespace examples;
 
 namespace {
 

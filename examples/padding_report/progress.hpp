@@ -3,7 +3,7 @@
 #ifndef BATTEN_EXAMPLES_PADDING_REPORT_PROGRESS_HPP_INCLUDED
 #define BATTEN_EXAMPLES_PADDING_REPORT_PROGRESS_HPP_INCLUDED
 
-#include "text.hpp"
+#include "../text.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -12,6 +12,8 @@
 #include <string_view>
 
 namespace padding_report {
+
+using namespace examples;
 
 // Silent on work of fewer than 100,000 items (sequences, distinct lengths), and as long as nobody has waited for a second.
 class progress {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "strategies.hpp"
 
-#include "text.hpp"
+#include "../text.hpp"
 
 #include <batten/plan/batches.hpp>
 #include <batten/plan/edges.hpp>
@@ -16,6 +16,8 @@
 #include <utility>
 
 namespace padding_report {
+
+using namespace examples;
 
 namespace {
 

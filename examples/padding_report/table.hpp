@@ -4,13 +4,15 @@
 #define BATTEN_EXAMPLES_PADDING_REPORT_TABLE_HPP_INCLUDED
 
 #include "strategies.hpp"
-#include "text.hpp"
+#include "../text.hpp"
 
 #include <cstddef>
 #include <string>
 #include <vector>
 
 namespace padding_report {
+
+using namespace examples;
 
 inline std::vector<std::string> headings()
 {

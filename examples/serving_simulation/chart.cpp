@@ -42,20 +42,6 @@ polyline.s0, polyline.s1, polyline.s2 { fill: none; }
 .label { font-size: 13px; } .value { font-weight: 600; font-variant-numeric: tabular-nums; }
 )";
 
-std::string escaped(std::string_view text)
-{
-    std::string safe;
-    for (const char c : text)
-        switch (c) {
-        case '&': safe += "&amp;"; break;
-        case '<': safe += "&lt;"; break;
-        case '>': safe += "&gt;"; break;
-        case '"': safe += "&quot;"; break;
-        default: safe += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;  // controls are no text
-        }
-    return safe;
-}
-
 struct point {
     double x;
     double y;

@@ -30,18 +30,6 @@ namespace {
 
 using namespace serving_simulation;
 
-// In lines of at most 128 columns.
-void print_wrapped(std::string_view text)
-{
-    constexpr std::size_t columns = 128;
-    while (text.size() > columns) {
-        const std::size_t end = text.rfind(' ', columns);
-        std::cout << text.substr(0, end) << '\n';
-        text.remove_prefix(end + 1);
-    }
-    std::cout << text << '\n';
-}
-
 // ---- what is compared ------------------------------------------------------------------------------------------------
 
 double rate_of(const std::vector<request>& requests)
@@ -82,7 +70,7 @@ std::string spread(const std::vector<request>& requests, Member member)
 void print_requests(const trace& of, double speed)
 {
     if (!of.made_up.empty())
-        print_wrapped(of.made_up);
+        print_wrapped(std::cout, of.made_up);
     const nanoseconds span = of.requests.back().arrival;
     std::cout << of.name << ": " << grouped(of.requests.size()) << " requests in " << duration(span);
     if (span != 0)
@@ -96,25 +84,25 @@ void print_requests(const trace& of, double speed)
 void print_settings(const settings& chosen, const std::vector<request>& requests)
 {
     const cost_model& cost = chosen.cost;
-    print_wrapped("Time of a step: " + short_decimal(cost.step_us) + " us + " + short_decimal(cost.token_us) +
+    print_wrapped(std::cout, "Time of a step: " + short_decimal(cost.step_us) + " us + " + short_decimal(cost.token_us) +
                   " us a token computed, pads too, + " + short_decimal(cost.kv_us) + " us a KV entry that a row reads + " +
                   short_decimal(cost.pair_us) + " us a pair of a token and one it attends to.");
-    print_wrapped("KV cache: " + grouped(chosen.kv_tokens) + " tokens; a request has " + grouped(chosen.context) +
+    print_wrapped(std::cout, "KV cache: " + grouped(chosen.kv_tokens) + " tokens; a request has " + grouped(chosen.context) +
                   " at the most, which is what each row of a batch reserves: " + grouped(chosen.kv_tokens / chosen.context) +
                   " rows fit.");
-    print_wrapped("static: " + grouped(contiguous_rows(chosen)) +
+    print_wrapped(std::cout, "static: " + grouped(contiguous_rows(chosen)) +
                   " rows in order of arrival, fewer once the first has waited " + duration(chosen.max_wait) +
                   "; as wide as the longest prompt, until the longest answer is done.");
     const auto edges = bucket_edges(chosen, requests);
-    print_wrapped("dynamic, buckets: rows of one bucket, at most " + grouped(std::max(chosen.cells, edges.back())) +
+    print_wrapped(std::cout, "dynamic, buckets: rows of one bucket, at most " + grouped(std::max(chosen.cells, edges.back())) +
                   " cells and what the cache holds, or once the first has waited " + duration(chosen.max_wait) +
                   "; as wide as the bucket's edge (" + joined(edges, ", ", [](std::size_t e) { return grouped(e); }) +
                   "), until the longest answer is done.");
-    print_wrapped("iteration-level: at each step one token of every live request (" + grouped(chosen.live) +
+    print_wrapped(std::cout, "iteration-level: at each step one token of every live request (" + grouped(chosen.live) +
                   " at the most), then prompts in order of arrival, in chunks, up to " + grouped(chosen.budget) +
                   " tokens; KV blocks of " + grouped(chosen.block) +
                   ". Steps without prompts are padded to the graph sizes of vLLM.");
-    print_wrapped("In all three a token is out at the end of the step that computes it, though its batch goes on.");
+    print_wrapped(std::cout, "In all three a token is out at the end of the step that computes it, though its batch goes on.");
     std::cout << '\n';
 }
 
@@ -189,7 +177,7 @@ void print_batching(const findings& of)
     if (is_overloaded)
         figures += " (they cannot keep up, and so it grows as long as requests come)";
     if (throughput_gain(of) >= clearly || (latency_gain(of) >= clearly && !is_idle))
-        return print_wrapped("Iteration-level steps are far ahead of static batches: " + figures + ".");
+        return print_wrapped(std::cout, "Iteration-level steps are far ahead of static batches: " + figures + ".");
     std::string reason;
     if (is_idle)
         reason += " The load is low: static batches keep the server busy " + percent(fixed.busy_share()) + " % of the time.";
@@ -201,14 +189,14 @@ void print_batching(const findings& of)
                   amount(of.saturated.front().rows_a_step()) + ", with all requests at once.";
     if (reason.empty())
         reason = " Under these constants a step costs about as much as its tokens do.";
-    print_wrapped("Iteration-level steps are not far ahead of static batches here: " + figures + "." + reason);
+    print_wrapped(std::cout, "Iteration-level steps are not far ahead of static batches here: " + figures + "." + reason);
 }
 
 void print_paging(const findings& of, std::size_t block)
 {
     const outcome& paged = of.at_pace.back();
     const std::size_t most = std::max(paged.most_wasted, of.saturated.back().most_wasted);
-    print_wrapped(std::string("Paged waste ") + (most < block ? "stays" : "does not stay") +
+    print_wrapped(std::cout, std::string("Paged waste ") + (most < block ? "stays" : "does not stay") +
                   " below a block a request: at most " + grouped(most) + " of " + grouped(block) + " tokens, " +
                   amount(paged.wasted_a_reservation()) +
                   " on average; contiguous rows waste " + amount(of.at_pace.front().wasted_a_reservation()) + ".");

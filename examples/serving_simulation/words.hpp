@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Numbers and text as people read them: those of the padding report, and times.
+// Numbers and text as people read them: those of all examples, and times.
 #ifndef BATTEN_EXAMPLES_SERVING_SIMULATION_WORDS_HPP_INCLUDED
 #define BATTEN_EXAMPLES_SERVING_SIMULATION_WORDS_HPP_INCLUDED
 
 #include "trace.hpp"
 
-#include "../padding_report/text.hpp"
+#include "../text.hpp"
 
 #include <cmath>
 #include <cstdint>
@@ -13,12 +13,7 @@
 
 namespace serving_simulation {
 
-using padding_report::fixed_point;
-using padding_report::grouped;
-using padding_report::in_quotes;
-using padding_report::joined;
-using padding_report::percent;
-using padding_report::refuse;
+using namespace examples;
 
 // 45 ms, 2.35 s, 1,234 s
 inline std::string duration(nanoseconds time)

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Numbers and text as people read them.
-#ifndef BATTEN_EXAMPLES_PADDING_REPORT_TEXT_HPP_INCLUDED
-#define BATTEN_EXAMPLES_PADDING_REPORT_TEXT_HPP_INCLUDED
+// Numbers and text as people, and their browsers, read them.
+#ifndef BATTEN_EXAMPLES_TEXT_HPP_INCLUDED
+#define BATTEN_EXAMPLES_TEXT_HPP_INCLUDED
 
 #include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <iomanip>
+#include <ostream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace padding_report {
+namespace examples {
 
 // Ends the program with a sentence that says what to change.
 [[noreturn]] inline void refuse(const std::string& reason)
@@ -87,6 +88,34 @@ inline std::string in_quotes(std::string_view text)
     return shown + (text.size() > most ? "...'" : "'");
 }
 
-}  // namespace padding_report
+// In lines of at most 128 columns.
+inline void print_wrapped(std::ostream& out, std::string_view text)
+{
+    constexpr std::size_t columns = 128;
+    while (text.size() > columns) {
+        const std::size_t end = text.rfind(' ', columns);
+        out << text.substr(0, end) << '\n';
+        text.remove_prefix(end + 1);
+    }
+    out << text << '\n';
+}
+
+// Text between tags, or in an attribute between double quotes.
+inline std::string escaped(std::string_view text)
+{
+    std::string safe;
+    for (const char c : text) {
+        switch (c) {
+        case '&': safe += "&amp;"; break;
+        case '<': safe += "&lt;"; break;
+        case '>': safe += "&gt;"; break;
+        case '"': safe += "&quot;"; break;
+        default: safe += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;  // controls are no text
+        }
+    }
+    return safe;
+}
+
+}  // namespace examples
 
 #endif
