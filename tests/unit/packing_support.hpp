@@ -9,9 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -148,38 +146,6 @@ inline std::size_t fewest_bins(const std::vector<std::size_t>& lengths, const ba
     }
     open.emplace_back(columns, 1);
     return std::min(fewest, fewest_bins(lengths, options, open, at + 1));
-}
-
-// ---- real lists, empty where they are not ---------------------------------------------------------------------------------
-
-// The sums of a file's columns, line by line.
-inline std::vector<std::size_t> real_lengths(const std::string& file)
-{
-    std::ifstream in(std::string(BATTEN_TEST_DATA) + "/" + file);
-    std::vector<std::size_t> lengths;
-    std::string line;
-    std::getline(in, line);
-    while (std::getline(in, line)) {
-        std::istringstream cells(line);
-        std::size_t sum = 0;
-        for (std::string cell; std::getline(cells, cell, ',');)
-            sum += std::stoul(cell);
-        lengths.push_back(sum);
-    }
-    return lengths;
-}
-
-inline batten::plan::histogram packedbert_histogram()
-{
-    std::ifstream in(std::string(BATTEN_TEST_DATA) + "/traces/packedbert_wikipedia_histogram.csv");
-    std::vector<batten::plan::histogram::bin> bins;
-    std::string line;
-    std::getline(in, line);
-    std::size_t length = 0;
-    std::uint64_t count = 0;
-    for (char comma = 0; in >> length >> comma >> count;)
-        bins.push_back({length, count});
-    return batten::plan::histogram::from_bins(std::move(bins));
 }
 
 }  // namespace tests

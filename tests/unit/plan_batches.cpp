@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include "lists.hpp"
 #include "support.hpp"
 
 #include <batten/plan/batches.hpp>
@@ -10,12 +11,10 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <fstream>
 #include <limits>
 #include <map>
 #include <numeric>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -444,32 +443,7 @@ TEST_CASE("no sequences, or only empty ones, are no trouble")
     CHECK(plan::batches(std::vector<int>{0, 0, 0}, {.budget = 8}).size() == 1);
 }
 
-#if defined(BATTEN_TEST_DATA)
-
 namespace {
-
-// The sum of the named columns of a file of numbers with a heading; nothing where there is no such file.
-std::vector<std::uint32_t> real_lengths(const std::string& file, const std::set<std::string>& names)
-{
-    std::ifstream in(std::string(BATTEN_TEST_DATA) + "/" + file);
-    std::vector<bool> wanted;
-    std::vector<std::uint32_t> lengths;
-    for (std::string line; std::getline(in, line);) {
-        std::istringstream cells(line);
-        std::uint32_t sum = 0;
-        std::size_t c = 0;
-        const bool heading = wanted.empty();
-        for (std::string cell; std::getline(cells, cell, ','); ++c) {
-            if (heading)
-                wanted.push_back(names.count(cell) != 0);
-            else if (wanted[c])
-                sum += static_cast<std::uint32_t>(std::stoul(cell));
-        }
-        if (!heading)
-            lengths.push_back(sum);
-    }
-    return lengths;
-}
 
 double tenths(double share) { return std::round(share * 1000.0) / 10.0; }
 
@@ -492,7 +466,7 @@ TEST_CASE("the strategies waste on real lists what others found that they waste"
                  "lengths/dolly_hhrlhf_small.csv", {"prompt_tokens", "completion_tokens"}, 90.7, 66.7, 77.7, 77.2, 11.2, 11.2},
              expected{"lengths/tinyshakespeare_speeches.csv", {"tokens"}, 94.8, 71.6, 81.1, 81.8, 17.7, 4.2},
          }) {
-        const auto lengths = real_lengths(list.file, list.columns);
+        const auto lengths = tests::real_lengths(list.file, list.columns);
         if (lengths.empty()) {
             WARN("not checked, the list is not here: " + list.file);
             continue;
@@ -517,5 +491,3 @@ TEST_CASE("the strategies waste on real lists what others found that they waste"
         CHECK(std::abs(mean_waste(grouping::windows) - list.windows) < 1.0);
     }
 }
-
-#endif

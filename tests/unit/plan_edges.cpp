@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 #include "catch.hpp"
+#include "lists.hpp"
 
 #include <batten/collator.hpp>
 #include <batten/plan/edges.hpp>
@@ -8,9 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <fstream>
 #include <limits>
-#include <string>
 #include <vector>
 
 namespace plan = batten::plan;
@@ -70,26 +69,6 @@ constexpr bool two_edges_split_two_lengths()
            two.edges == std::vector<std::size_t>{10, 100} && two.cost == 150;
 }
 static_assert(two_edges_split_two_lengths());
-
-std::vector<std::size_t> column(const std::string& file, std::vector<std::size_t> columns)
-{
-    std::ifstream in(std::string(BATTEN_TEST_DATA) + "/" + file);
-    std::vector<std::size_t> values;
-    std::string line;
-    std::getline(in, line);
-    while (std::getline(in, line)) {
-        std::size_t sum = 0;
-        std::size_t begin = 0;
-        for (std::size_t c = 0; begin <= line.size(); ++c) {
-            const std::size_t end = std::min(line.find(',', begin), line.size());
-            if (std::find(columns.begin(), columns.end(), c) != columns.end())
-                sum += std::stoul(line.substr(begin, end - begin));
-            begin = end + 1;
-        }
-        values.push_back(sum);
-    }
-    return values;
-}
 
 void has_optima(const histogram& h, std::uint64_t four, std::uint64_t eight, std::uint64_t sixteen)
 {
@@ -204,17 +183,15 @@ TEST_CASE("edges refuse what makes no sense, by name")
 
 TEST_CASE("the known optima of real lists")
 {
-    if (!std::ifstream(std::string(BATTEN_TEST_DATA) + "/README.md")) {
+    const histogram azure(tests::real_lengths("traces/azure_2023_conv.csv", {"context_tokens"}));
+    const histogram gsm8k(tests::real_lengths("lengths/gsm8k_train.csv", {"prompt_tokens", "completion_tokens"}));
+    if (azure.empty() || gsm8k.empty()) {
         WARN("the real length lists are not at " BATTEN_TEST_DATA ": their optima are not checked");
         return;
     }
-    has_optima(histogram(column("traces/azure_2023_conv.csv", {1})), 30758978, 25488801, 23774632);
-    has_optima(histogram(column("lengths/gsm8k_train.csv", {0, 1})), 1396989, 1243815, 1179927);
-    const auto bert = column("traces/packedbert_wikipedia_histogram.csv", {1});
-    std::vector<histogram::bin> bins;
-    for (std::size_t i = 0; i < bert.size(); ++i)
-        bins.push_back({i + 1, bert[i]});
-    has_optima(histogram::from_bins(bins), 4900309663, 4514560124, 4334254809);
+    has_optima(azure, 30758978, 25488801, 23774632);
+    has_optima(gsm8k, 1396989, 1243815, 1179927);
+    has_optima(tests::packedbert_histogram(), 4900309663, 4514560124, 4334254809);
 }
 
 TEST_CASE("ladders as people write them down")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include "lists.hpp"
 #include "packing_support.hpp"
 #include "support.hpp"
 
