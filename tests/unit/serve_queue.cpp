@@ -216,6 +216,60 @@ TEST_CASE("those whose deadlines have passed are reported together, once, and ar
     CHECK(waiting.pending() == 0);
 }
 
+TEST_CASE("a bucket lets out batches from lead before a deadline on, in order, until its request has left")
+{
+    queue waiting({.edges = {4, 8}, .rows = 2, .priorities = 2, .max_wait = 100, .lead = 5});
+    waiting.push(of_length(1, 7, 1, 30), 1);
+    waiting.push(of_length(2, 4, 1, 20), 2);
+    CHECK(waiting.next_due() == 15);
+    CHECK_FALSE(polled(waiting, 2));
+    waiting.push(of_length(3, 4), 3);
+    waiting.push(of_length(4, 4), 3);
+    CHECK(polled(waiting, 3) == left{departure_reason::filled, 4, {3, 4}});  // the more urgent of three
+    CHECK_FALSE(polled(waiting, 14));
+    CHECK(polled(waiting, 15) == left{departure_reason::deadline, 4, {2}});
+    CHECK_FALSE(polled(waiting, 24));
+    CHECK(waiting.next_due() == 25);
+    for (std::uint64_t id = 5; id < 9; ++id)
+        waiting.push(of_length(id, 8), 26);
+    CHECK(polled(waiting, 26) == left{departure_reason::filled, 8, {5, 6}});
+    CHECK(polled(waiting, 26) == left{departure_reason::filled, 8, {7, 8}});
+    CHECK(polled(waiting, 26) == left{departure_reason::deadline, 8, {1}});
+    CHECK_FALSE(polled(waiting, 200));
+}
+
+TEST_CASE("a near deadline that is cancelled, or has left, keeps nobody from waiting on")
+{
+    queue waiting({.edges = {4}, .rows = 8, .max_wait = 100, .lead = 50});
+    waiting.push(of_length(1, 4, 0, 60), 0);
+    waiting.push(of_length(2, 4, 0, 90), 0);
+    waiting.cancel(1);
+    CHECK(waiting.next_due() == 10);  // too soon
+    CHECK_FALSE(polled(waiting, 10));
+    CHECK(waiting.next_due() == 40);
+    CHECK(polled(waiting, 40) == left{departure_reason::deadline, 4, {2}});
+    waiting.push(of_length(3, 4), 41);
+    CHECK_FALSE(polled(waiting, 140));
+    CHECK(polled(waiting, 141) == left{departure_reason::waited, 4, {3}});
+    waiting.push(of_length(4, 4, 0, 150), 141);  // near when it comes
+    CHECK(waiting.next_due() == 141);
+    CHECK(polled(waiting, 141) == left{departure_reason::deadline, 4, {4}});
+    waiting.push(of_length(5, 4, 0, 160), 141);
+    CHECK(polled(waiting, 160) == left{departure_reason::expired, 0, {5}});  // polled too late
+}
+
+TEST_CASE("a lead longer than the time so far is no trouble to a clock without a sign")
+{
+    serve::request_queue<std::uint32_t> waiting({.edges = {4}, .rows = 2, .max_wait = 7, .lead = 100});
+    waiting.push({.id = 1, .length = 4, .deadline = 300}, 3);
+    CHECK(waiting.next_due() == 10U);
+    waiting.push({.id = 2, .length = 4, .deadline = 20}, 3);
+    CHECK(copied(waiting.poll(3)) == left{departure_reason::filled, 4, {1, 2}});
+    waiting.push({.id = 3, .length = 4, .deadline = 50}, 4);
+    CHECK(waiting.next_due() == 4U);
+    CHECK(copied(waiting.poll(4)) == left{departure_reason::deadline, 4, {3}});
+}
+
 TEST_CASE("drain lets out who waits, the oldest first, and takes nobody any more")
 {
     queue waiting({.edges = {4, 8}, .rows = 2, .max_wait = 100});
@@ -332,6 +386,7 @@ TEST_CASE("options that make no queue are errors")
     CHECK(with([](options& o) { o.priorities = 0; }) ==
           error_is(error_code::argument_not_positive, no_row, 0, 0, "priorities"));
     CHECK(with([](options& o) { o.max_wait = -1; }) == error_is(error_code::argument_negative, no_row, 0, 0, "max_wait"));
+    CHECK(with([](options& o) { o.lead = -1; }) == error_is(error_code::argument_negative, no_row, 0, 0, "lead"));
     CHECK(with([](options& o) { o.priorities = batten::no_limit; }) ==
           error_is(error_code::size_overflow, no_row, 2, batten::no_limit));
 }
@@ -374,14 +429,16 @@ public:
             std::vector<request> bucket = those([&](const request& one) { return edge(one) == width; });
             const std::size_t rows = std::min(options_.rows, options_.budget / width);
             const auto overdue = [&](const request& one) { return now - one.arrival >= options_.max_wait; };
+            const auto near = [&](const request& one) { return one.deadline && *one.deadline - now <= options_.lead; };
             const bool full = bucket.size() >= rows;
-            if (!full && !overdue(oldest))
+            if (!full && !overdue(oldest) && std::none_of(bucket.begin(), bucket.end(), near))
                 continue;
             std::stable_sort(bucket.begin(), bucket.end(), [&](const request& a, const request& b) {
                 return overdue(a) != overdue(b) ? overdue(a) : !overdue(a) && a.priority < b.priority;
             });
             bucket.resize(std::min(rows, bucket.size()));
-            return leave(full ? departure_reason::filled : departure_reason::waited, width, bucket);
+            return leave(full ? departure_reason::filled : overdue(oldest) ? departure_reason::waited : departure_reason::deadline,
+                         width, bucket);
         }
         return std::nullopt;
     }
@@ -416,6 +473,7 @@ TEST_CASE("whatever comes, is cancelled and expires, the queue does what a list 
 {
     const std::vector<options> settings{
         {.edges = {4, 8, 32}, .rows = 3, .budget = 64, .capacity = 24, .priorities = 3, .max_wait = 12},
+        {.edges = {4, 8, 32}, .rows = 6, .capacity = 24, .priorities = 2, .max_wait = 25, .lead = 6},
         {.edges = {32}, .rows = 5, .capacity = 7, .max_wait = 15},
         {.edges = {1, 2, 30}, .budget = 30, .capacity = 64, .priorities = 2, .max_wait = 0},
     };
@@ -460,6 +518,7 @@ TEST_CASE("whatever comes, is cancelled and expires, the queue does what a list 
             CAPTURE(s, reason);
             CHECK(reasons[reason] > 50);
         }
+        CHECK((reasons[departure_reason::deadline] > 50) == (settings[s].lead != 0));
         CHECK(refused > 50);
     }
 }

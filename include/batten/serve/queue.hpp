@@ -29,6 +29,7 @@ concept time_value = std::copyable<T> && std::default_initializable<T> && std::t
                      requires(const T& a, const T& b) {
                          a - b;
                          { a + (a - b) } -> std::convertible_to<T>;
+                         { a - (a - b) } -> std::convertible_to<T>;
                      };
 
 template <time_value Time>
@@ -39,7 +40,7 @@ struct request {
     std::uint64_t id = 0;            // among those that wait nobody else has it
     std::size_t length = 0;          // in tokens
     std::size_t priority = 0;        // 0 leaves first
-    std::optional<Time> deadline{};  // from then on it is too late to leave; batches don't leave sooner for it
+    std::optional<Time> deadline{};  // from then on it is too late to leave
     Time arrival{};                  // written by push
 };
 
@@ -52,13 +53,15 @@ struct queue_options {
     std::size_t capacity = 1024;    // requests that wait, at the most
     std::size_t priorities = 1;     // 0, 1, ..., priorities - 1
     duration_of<Time> max_wait{};   // of a request for others in its bucket
+    duration_of<Time> lead{};       // so long before a deadline its bucket lets out batches: what it takes to serve one
 };
 
 enum class departure_reason : unsigned char {
-    filled,   // the bucket had rows or cells for a whole batch
-    waited,   // its oldest request has waited max_wait
-    drained,  // drain() was called
-    expired,  // not a batch: their deadlines have passed
+    filled,    // the bucket had rows or cells for a whole batch
+    waited,    // its oldest request has waited max_wait
+    deadline,  // one of its requests has less than lead to its deadline
+    drained,   // drain() was called
+    expired,   // not a batch: their deadlines have passed
 };
 
 // Who leaves the queue together. A batch is `width` wide, its bucket's edge.
@@ -125,11 +128,12 @@ private:
 //
 // Ensures  Order: within a bucket and a priority requests leave in the order in which they came.
 //          No starvation: once anyone has waited max_wait, each batch takes the oldest request of all, whatever the
-//          priorities; when a poll at time t has returned nothing, nobody waits who came at t - max_wait or before.
+//          priorities; when a poll at time t has returned nothing, nobody waits who came at t - max_wait or before, or whose
+//          deadline is t + lead or before.
 //          Nobody is lost: who was taken leaves once, by poll (in a batch or expired) or by cancel.
 // Memory   two requests and two to four table entries for each of `capacity`, allocated when it is made; no call allocates.
-// Cost     push O(log buckets), cancel O(1); poll O((buckets + rows that leave) * priorities), and O(requests that wait) where
-//          a deadline has passed.
+// Cost     push O(log buckets), cancel O(1); poll O((buckets + rows that leave) * priorities), and O(requests that wait in a
+//          bucket) where a deadline of it is near or has passed.
 template <time_value Time>
 class request_queue {
 public:
@@ -138,7 +142,7 @@ public:
     using options_type = queue_options<Time>;
 
     // Errors: no ladder, or one that does not increase; neither rows nor budget; an edge over the budget; a capacity, rows, a
-    // budget or priorities of 0; a negative max_wait.
+    // budget or priorities of 0; a negative max_wait or lead.
     constexpr explicit request_queue(options_type options) : request_queue(try_make(std::move(options)).value()) {}
     [[nodiscard]] static constexpr result<request_queue> try_make(options_type options)
     {
@@ -165,8 +169,7 @@ public:
         slots_[slot].ticket = tickets_++;
         link(slot);
         ids_.insert(arriving.id, slot);
-        if (arriving.deadline && (!earliest_deadline_ || *arriving.deadline < *earliest_deadline_))
-            earliest_deadline_ = arriving.deadline;
+        keep_earlier(buckets_[slots_[slot].bucket].deadline, arriving.deadline);
         return ++pending_;
     }
     constexpr std::size_t push(const request_type& arriving, Time now) { return try_push(arriving, now).value(); }
@@ -183,47 +186,44 @@ public:
 
     // Who leaves now, nothing where nobody does: while (auto left = queue.poll(now)).
     // First those whose deadlines have passed, all together. Then a batch of the bucket with the oldest request, among buckets
-    // that are full or have a request that has waited max_wait; in it those who have waited so long by age, then the others by
-    // priority and age.
+    // that are full, have a request that has waited max_wait, or one whose deadline is near; in it those who have waited so
+    // long by age, then the others by priority and age.
     [[nodiscard]] constexpr std::optional<departure<Time>> poll(Time now)
     {
         tell(now);
-        if (earliest_deadline_ && !(*now_ < *earliest_deadline_))
-            if (const std::size_t expired = expire(); expired != 0)
-                return leave(expired, 0, departure_reason::expired);
-        const std::size_t buckets = counts_.size();
-        // The bucket with the oldest request, of those that are full or whose oldest has waited: where anyone has waited
-        // max_wait, it is somebody who has.
-        std::size_t leaving = buckets;
+        if (const std::size_t expired = expire(); expired != 0)
+            return leave(expired, 0, departure_reason::expired);
+        // The bucket with the oldest request, of those that are due: where anyone has waited max_wait, it is somebody who has.
+        std::size_t leaving = buckets_.size();
         std::uint64_t oldest = 0;
-        for (std::size_t b = 0; b < buckets; ++b) {
-            if (counts_[b] == 0)
+        for (std::size_t b = 0; b < buckets_.size(); ++b) {
+            if (buckets_[b].count == 0)
                 continue;
             const slot_entry& first = slots_[oldest_of(b)];
-            if (!draining_ && counts_[b] < most_rows(b) && !has_waited(first))
+            if (!draining_ && !is_full(b) && !has_waited(first) && !has_near_deadline(b))
                 continue;
-            if (leaving == buckets || first.ticket < oldest) {
+            if (leaving == buckets_.size() || first.ticket < oldest) {
                 leaving = b;
                 oldest = first.ticket;
             }
         }
-        if (leaving == buckets)
+        if (leaving == buckets_.size())
             return std::nullopt;
         return take(leaving);
     }
 
     // When poll has something to do if nobody comes or leaves: the time to sleep until. Never, where nobody waits.
-    // It may come too soon, after a request with a deadline was cancelled. Requires: arrival + max_wait is a Time.
+    // It may come too soon, after a request with a deadline has left. Requires: arrival + max_wait is a Time.
     [[nodiscard]] constexpr std::optional<Time> next_due() const
     {
-        std::optional<Time> due = pending_ == 0 ? std::nullopt : earliest_deadline_;
-        for (std::size_t b = 0; b < counts_.size(); ++b) {
-            if (counts_[b] == 0)
+        std::optional<Time> due;
+        for (std::size_t b = 0; b < buckets_.size(); ++b) {
+            if (buckets_[b].count == 0)
                 continue;
             const Time arrival = slots_[oldest_of(b)].waiting.arrival;
-            const Time leaves = draining_ || counts_[b] >= most_rows(b) ? arrival : Time(arrival + options_.max_wait);
-            if (!due || leaves < *due)
-                due = leaves;
+            keep_earlier(due, draining_ || is_full(b) ? arrival : Time(arrival + options_.max_wait));
+            if (const std::optional<Time>& deadline = buckets_[b].deadline)
+                keep_earlier(due, is_near(*deadline) ? *now_ : Time(*deadline - options_.lead));
         }
         return due;
     }
@@ -250,13 +250,17 @@ private:
         std::size_t first = nobody;
         std::size_t last = nobody;
     };
+    struct bucket {
+        std::size_t count = 0;
+        std::optional<Time> deadline{};  // the earliest; earlier where its request has left
+    };
 
     struct checked {};
     constexpr request_queue(checked, options_type&& options)
         : options_(std::move(options)),
           slots_(options_.capacity, slot_entry{}),
           lists_(options_.edges.edges().size() * options_.priorities, list{}),
-          counts_(options_.edges.edges().size(), std::size_t{0}),
+          buckets_(options_.edges.edges().size(), bucket{}),
           ids_(options_.capacity),
           left_(options_.capacity, request_type{})
     {
@@ -282,9 +286,11 @@ private:
         const std::size_t buckets = options.edges.edges().size();
         if (std::size_t lists = 0; !batten::detail::multiply(buckets, options.priorities, lists))
             return fail(reason, {error_code::size_overflow, error::no_row, buckets, options.priorities, {}});
-        if (options.max_wait < duration_of<Time>{})
-            return fail(reason, {error_code::argument_negative, error::no_row, {}, {}, "max_wait"});
-        return true;
+        const auto not_negative = [&](const duration_of<Time>& duration, std::string_view name) {
+            return !(duration < duration_of<Time>{}) ||
+                   fail(reason, {error_code::argument_negative, error::no_row, {}, {}, name});
+        };
+        return not_negative(options.max_wait, "max_wait") && not_negative(options.lead, "lead");
     }
 
     constexpr bool accepts(const request_type& arriving, error& reason) const noexcept
@@ -314,6 +320,16 @@ private:
         if (!now_ || *now_ < now)
             now_ = now;
     }
+    static constexpr void keep_earlier(std::optional<Time>& earliest, const std::optional<Time>& another)
+    {
+        if (another && (!earliest || *another < *earliest))
+            earliest = another;
+    }
+    constexpr bool has_passed(const Time& deadline) const { return !(*now_ < deadline); }
+    constexpr bool is_near(const Time& deadline) const
+    {
+        return has_passed(deadline) || !(options_.lead < deadline - *now_);
+    }
 
     // ---- buckets and their lists ----------------------------------------------------------------------------------------
 
@@ -330,7 +346,27 @@ private:
     {
         return lists_[entry.bucket * options_.priorities + entry.waiting.priority];
     }
+    constexpr bool is_full(std::size_t b) const noexcept { return buckets_[b].count >= most_rows(b); }
     constexpr bool has_waited(const slot_entry& entry) const { return !(*now_ - entry.waiting.arrival < options_.max_wait); }
+
+    // visit(slot) for each of a bucket, by priority and age; it may remove the slot.
+    template <class Visit>
+    constexpr void each_of(std::size_t b, Visit visit)
+    {
+        for (std::size_t p = 0; p < options_.priorities; ++p)
+            for (std::size_t slot = lists_[b * options_.priorities + p].first; slot != nobody;)
+                visit(std::exchange(slot, slots_[slot].next));
+    }
+    // Whoever had the deadline that is known may have left: a near one is looked for.
+    constexpr bool has_near_deadline(std::size_t b)
+    {
+        std::optional<Time>& deadline = buckets_[b].deadline;
+        if (!deadline || !is_near(*deadline))
+            return false;
+        deadline.reset();
+        each_of(b, [&](std::size_t slot) { keep_earlier(deadline, slots_[slot].waiting.deadline); });
+        return deadline && is_near(*deadline);
+    }
 
     // The first of each list is the oldest of it: times never go back. Requires: the bucket is not empty.
     constexpr std::size_t oldest_of(std::size_t b) const noexcept
@@ -358,7 +394,7 @@ private:
         entry.previous = std::exchange(in.last, slot);
         entry.next = nobody;
         (entry.previous == nobody ? in.first : slots_[entry.previous].next) = slot;
-        ++counts_[entry.bucket];
+        ++buckets_[entry.bucket].count;
     }
     // Takes a request out of its list, and out of everything.
     constexpr request_type remove(std::size_t slot) noexcept
@@ -367,7 +403,7 @@ private:
         list& in = list_of(entry);
         (entry.previous == nobody ? in.first : slots_[entry.previous].next) = entry.next;
         (entry.next == nobody ? in.last : slots_[entry.next].previous) = entry.previous;
-        --counts_[entry.bucket];
+        --buckets_[entry.bucket].count;
         --pending_;
         ids_.erase(entry.waiting.id);
         entry.next = std::exchange(free_, slot);
@@ -378,10 +414,11 @@ private:
 
     constexpr departure<Time> take(std::size_t b) noexcept
     {
-        const std::size_t rows = std::min(counts_[b], most_rows(b));
-        const departure_reason reason = rows == most_rows(b) ? departure_reason::filled
-                                        : draining_          ? departure_reason::drained
-                                                             : departure_reason::waited;
+        const std::size_t rows = std::min(buckets_[b].count, most_rows(b));
+        const departure_reason reason = rows == most_rows(b)                 ? departure_reason::filled
+                                        : draining_                          ? departure_reason::drained
+                                        : has_waited(slots_[oldest_of(b)]) ? departure_reason::waited
+                                                                           : departure_reason::deadline;
         for (std::size_t row = 0; row < rows; ++row) {
             const std::size_t oldest = oldest_of(b);
             left_[row] = remove(has_waited(slots_[oldest]) ? oldest : most_urgent_of(b));
@@ -393,36 +430,36 @@ private:
         return {std::span(left_).first(rows), width, reason};
     }
 
-    // Takes out those whose deadlines have passed, bucket by bucket, and returns how many. Each deadline leads to one walk at
-    // the most: after it the earliest is known again.
-    constexpr std::size_t expire() noexcept
+    // Takes out those whose deadlines have passed, bucket by bucket, and returns how many.
+    constexpr std::size_t expire()
     {
         std::size_t expired = 0;
-        earliest_deadline_.reset();
-        for (const list& in : lists_)
-            for (std::size_t slot = in.first; slot != nobody;) {
-                const std::size_t next = slots_[slot].next;
+        for (std::size_t b = 0; b < buckets_.size(); ++b) {
+            std::optional<Time>& earliest = buckets_[b].deadline;
+            if (!earliest || !has_passed(*earliest))
+                continue;
+            earliest.reset();
+            each_of(b, [&](std::size_t slot) {
                 const std::optional<Time>& deadline = slots_[slot].waiting.deadline;
-                if (deadline && !(*now_ < *deadline))
+                if (deadline && has_passed(*deadline))
                     left_[expired++] = remove(slot);
-                else if (deadline && (!earliest_deadline_ || *deadline < *earliest_deadline_))
-                    earliest_deadline_ = deadline;
-                slot = next;
-            }
+                else
+                    keep_earlier(earliest, deadline);
+            });
+        }
         return expired;
     }
 
     options_type options_;
     std::vector<slot_entry> slots_;
-    std::vector<list> lists_;          // by bucket and priority
-    std::vector<std::size_t> counts_;  // by bucket
+    std::vector<list> lists_;  // by bucket and priority
+    std::vector<bucket> buckets_;
     detail::id_table ids_;
     std::vector<request_type> left_;  // first, those who left last
     std::size_t free_ = 0;            // the first free slot
     std::size_t pending_ = 0;
     std::uint64_t tickets_ = 0;
-    std::optional<Time> now_{};                // the latest time that it was told
-    std::optional<Time> earliest_deadline_{};  // of those that wait; earlier where its request has left
+    std::optional<Time> now_{};  // the latest time that it was told
     bool draining_ = false;
 };
 
