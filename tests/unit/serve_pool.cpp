@@ -106,7 +106,7 @@ TEST_CASE("a block is free again when the last of its holders releases it")
     CHECK(pool.free_blocks() == 2);
 }
 
-TEST_CASE("several blocks are released one after the other, up to one that nobody holds")
+TEST_CASE("several blocks are released together or, where nobody holds one of them, not at all")
 {
     block_pool pool({.blocks = 6, .block_size = 16});
     std::vector<block_id> blocks(4);
@@ -114,12 +114,31 @@ TEST_CASE("several blocks are released one after the other, up to one that nobod
     CHECK(pool.share(2) == 2);
     CHECK(pool.release(std::vector<block_id>{1, 2, 3}) == 2);
     CHECK(pool.holders(2) == 1);
-    const std::vector<block_id> with_a_free_one{4, 1, 2};
+    CHECK(pool.share(4) == 2);
+    const std::vector<block_id> with_a_free_one{4, 2, 4, 1, 2};
     CHECK(error_is(pool.try_release(with_a_free_one).error()) == error_is(error_code::block_not_live, no_row, 1));
-    CHECK(pool.holders(4) == 0);
+    const std::vector<block_id> one_too_often{2, 4, 4, 4};
+    CHECK(error_is(pool.try_release(one_too_often).error()) == error_is(error_code::block_not_live, no_row, 4));
+    CHECK(pool.holders(4) == 2);
     CHECK(pool.holders(2) == 1);
+    CHECK(pool.free_blocks() == 3);
     CHECK(pool.release(std::span<const block_id>()) == 0);
-    tests::check_throws(pool.why_not_live(4), [&] { pool.release(std::vector<block_id>{4}); });
+    tests::check_throws(pool.why_not_live(1), [&] { pool.release(std::vector<block_id>{1}); });
+    CHECK(pool.release(std::vector<block_id>{4, 2, 4}) == 2);
+    CHECK(drawn(pool) == std::vector<block_id>{4, 2, 3, 1, 5});
+}
+
+TEST_CASE("as many hold a block as 16 bits count, and nobody more")
+{
+    block_pool pool({.blocks = 2, .block_size = 16});
+    CHECK(pool.allocate() == 1);
+    for (std::size_t holders = 2; holders <= 65535; ++holders)
+        REQUIRE(pool.share(1) == holders);
+    CHECK(error_is(pool.try_share(1).error()) == error_is(error_code::value_not_representable, no_row, 65536, 0, "holders"));
+    tests::check_throws(pool.try_share(1).error(), [&] { pool.share(1); });
+    for (std::size_t holders = 65535; holders-- > 0;)
+        REQUIRE(pool.release(1) == holders);
+    CHECK(pool.free_blocks() == 1);
 }
 
 TEST_CASE("a block freed twice, a reserved and a foreign one are errors, and nothing changes")

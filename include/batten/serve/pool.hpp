@@ -74,8 +74,8 @@ public:
         return true;
     }
 
-    // Holds a block once more. Returns how many hold it. Errors: a block that is free, reserved, or none of the pool; more
-    // holders than 32 bits count.
+    // Holds a block once more. Returns how many hold it. Errors: a block that is free, reserved, or none of the pool; one that
+    // 65,535 hold.
     [[nodiscard]] constexpr result<std::size_t> try_share(block_id block)
     {
         if (!can_share(block)) [[unlikely]]
@@ -106,14 +106,15 @@ public:
         return left;
     }
 
-    // Releases each of them. Returns how many became free. Errors: as of one; those before it are released.
+    // Releases each of them. Returns how many became free. Errors: as of one; then nothing has changed.
     [[nodiscard]] constexpr result<std::size_t> try_release(std::span<const block_id> blocks)
     {
         std::size_t free = free_;  // a copy, which stays in a register
-        for (const block_id block : blocks)
-            if (std::size_t left = 0; !drop(block, left, free)) [[unlikely]] {
-                free_ = free;
-                return why_not_live(block);
+        for (std::size_t i = 0; i < blocks.size(); ++i)
+            if (std::size_t left = 0; !drop(blocks[i], left, free)) [[unlikely]] {
+                const error reason = why_not_live(blocks[i]);
+                take_back(blocks.first(i));
+                return reason;
             }
         return free - std::exchange(free_, free);
     }
@@ -158,7 +159,7 @@ private:
           reserved_(options.reserved),
           free_(options.blocks - options.reserved),
           free_list_(free_, block_id{0}),
-          holders_(options.blocks, std::uint32_t{0})
+          holders_(options.blocks, holder_count{0})
     {
         // The lowest block lies on top, and is given first.
         for (std::size_t i = 0; i < free_; ++i)
@@ -173,7 +174,7 @@ private:
     {
         if (index(block) >= blocks_) [[unlikely]]
             return false;
-        std::uint32_t& holders = holders_[index(block)];
+        holder_count& holders = holders_[index(block)];
         if (holders == 1) [[likely]] {
             holders = 0;
             free_list_[free++] = block;
@@ -184,6 +185,13 @@ private:
             return false;
         left = --holders;
         return true;
+    }
+
+    // As before they were dropped.
+    constexpr void take_back(std::span<const block_id> dropped) noexcept
+    {
+        for (const block_id block : dropped)
+            ++holders_[index(block)];
     }
 
     constexpr bool can_share(block_id block) const noexcept
@@ -197,14 +205,16 @@ private:
         return {error_code::value_not_representable, error::no_row, std::uint64_t{most_holders} + 1, {}, "holders"};
     }
 
-    static constexpr std::uint32_t most_holders = std::numeric_limits<std::uint32_t>::max();
+    // Half as wide as it might be, so that the counts of many blocks are in cache.
+    using holder_count = std::uint16_t;
+    static constexpr holder_count most_holders = std::numeric_limits<holder_count>::max();
 
     std::size_t blocks_;
     std::size_t block_size_;
     std::size_t reserved_;
-    std::size_t free_;                    // of free_list_, the first ones
-    std::vector<block_id> free_list_;     // as a stack: who was freed last is given first, while it is in cache
-    std::vector<std::uint32_t> holders_;  // of each block
+    std::size_t free_;                   // of free_list_, the first ones
+    std::vector<block_id> free_list_;    // as a stack: who was freed last is given first, while it is in cache
+    std::vector<holder_count> holders_;  // of each block
 };
 
 // A block that is to be copied, all of it, before the step writes. Several: in the order in which they were reported.
