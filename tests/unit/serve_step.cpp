@@ -352,9 +352,11 @@ TEST_CASE("a step writes no column of the block table whose tokens were computed
 TEST_CASE("the layout of a step and its arrays say the same, and fields of the user's work on steps")
 {
     using fields = batten::fields<batten::token_ids<>, batten::position_ids<>, batten::cu_seqlens<>, serve::seq_lens<>,
-                                  serve::logits_indices<>, batten::column<"weights", float>>;
-    const batten::basic_collator<serve::step_row<batten::round_up_to<8>>, fields> collate{{.pad_id = 0}};
+                                  serve::logits_indices<>, serve::slot_mapping<std::int64_t, int>,
+                                  batten::column<"weights", float>>;
     const live_requests live(three);
+    const batten::basic_collator<serve::step_row<batten::round_up_to<8>>, fields> collate{
+        {.pad_id = 0, .fields = {{}, {}, {}, {}, {}, {.blocks = live.blocks(), .cache = of_four}, {}}}};
     std::vector<std::vector<float>> weights;
     for (const live_request& r : three)
         weights.emplace_back(r.tokens.begin(), r.tokens.end());
@@ -374,12 +376,70 @@ TEST_CASE("the layout of a step and its arrays say the same, and fields of the u
         CHECK(line_of(batch.cu_seqlens()) == found.query_start_loc);
         CHECK(line_of(batch.get<serve::seq_lens>()) == found.seq_lens);
         CHECK(line_of(batch.get<serve::logits_indices>()) == found.logits);
+        CHECK(line_of(batch.get<serve::slot_mapping>()) == found.slots);
         CHECK(line_of(batch.get<"weights">()) == found.ids);
     }
     const serve::step now(live.inputs(), of_four);
     std::vector<batten::piece> short_memory(2);
     CHECK(error_is(serve::step_pieces::try_make(now, short_memory).error()) ==
           error_is(error_code::span_too_small, no_row, 3, 2, "pieces"));
+}
+
+TEST_CASE("slots are a field of padded and packed rows, too: prompts fill a paged cache")
+{
+    const tests::ragged prompts{{1, 2, 3, 4, 5}, {}, {6, 7}};
+    const std::vector<std::int32_t> table{7, 2, -9, -9, 5, -9};
+    using slots = serve::slot_mapping<>;
+    slots by_blocks{.blocks = {table.data(), 3, 2, 2}, .cache = {.block_size = 4, .blocks = 8}};
+    using padded = batten::collator<batten::pad_left, batten::round_up_to<8>, batten::truncate_right, batten::fields<slots>>;
+    const auto left = padded{{.fields = by_blocks}}(prompts);
+    CHECK(line_of(left.get<slots>(0)) == line{-1, -1, -1, 28, 29, 30, 31, 8});
+    CHECK(line_of(left.get<slots>(1)) == line(8, -1));
+    CHECK(line_of(left.get<slots>(2)) == line{-1, -1, -1, -1, -1, -1, 20, 21});
+    by_blocks.pad_slot = 3;  // of block 0, which is reserved
+    const auto flat = batten::packed_collator<batten::round_up_to<8>, batten::fields<slots>>{{.fields = by_blocks}}(prompts);
+    CHECK(line_of(flat.get<slots>()) == line{28, 29, 30, 31, 8, 20, 21, 3});
+}
+
+TEST_CASE("a field of slots whose cache, pads or block table do not fit is an error, and nothing is written")
+{
+    using slots = serve::slot_mapping<std::uint8_t, int>;
+    using collator = batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::fields<slots>>;
+    const std::vector<int> table{7, 2};
+    const slots good{.blocks = {table.data(), 1, 2, 2}, .cache = {.block_size = 4, .blocks = 64}, .pad_slot = 0};
+    CHECK(collator::try_make({.fields = good}).has_value());
+    const auto with = [&](auto change) {
+        slots changed = good;
+        change(changed);
+        return error_is(collator::try_make({.fields = changed}).error());
+    };
+    CHECK(error_is(collator::try_make({}).error()) == error_is(error_code::pool_without_blocks, no_row, 0, 1));
+    CHECK(with([](slots& s) { s.cache.block_size = 0; }) ==
+          error_is(error_code::argument_not_positive, no_row, 0, 0, "block_size"));
+    CHECK(with([](slots& s) { s.cache.blocks = 65; }) ==
+          error_is(error_code::value_not_representable, no_row, 259, 0, "slot_mapping"));
+    CHECK(with([](slots& s) { s.pad_slot = -1; }) ==
+          error_is(error_code::pad_value_not_representable, no_row, -1, 0, "slot_mapping"));
+    CHECK(with([](slots& s) { s.pad_slot = 4; }) == error_is(error_code::pad_block_not_reserved, no_row, 1, 1));
+    CHECK(with([](slots& s) { s.cache.reserved_blocks = 0; }) == error_is(error_code::pad_block_not_reserved, no_row, 0, 0));
+
+    const auto refused = [](const slots& field, const tests::ragged& rows) {
+        const collator collate{{.fields = field}};
+        std::vector<std::uint8_t> memory(64, 77);
+        const auto outputs = batten::outputs{batten::set<slots>(memory)};
+        const batten::error reason = collate.try_into(rows, outputs).error();
+        tests::check_throws(reason, [&] { collate.into(rows, outputs); });
+        CHECK(memory == std::vector<std::uint8_t>(64, 77));
+        return error_is(reason);
+    };
+    CHECK(refused(good, {{1, 2}, {3}}) == error_is(error_code::blocks_missing, 1, 1, 0));
+    CHECK(refused(good, {std::vector<int>(9, 1)}) == error_is(error_code::blocks_missing, 0, 3, 2));
+    slots other = good;
+    other.cache.reserved_blocks = 3;
+    CHECK(refused(other, {{1, 2, 3, 4, 5}}) == error_is(error_code::block_reserved, 0, 2, 3));
+    other = good;
+    other.cache.blocks = 7;
+    CHECK(refused(other, {{1}}) == error_is(error_code::block_out_of_range, 0, 7, 7));
 }
 
 namespace {

@@ -301,9 +301,14 @@ struct slot_run {
     template <class T>
     static constexpr void write(const auto& r, const block_divider& divider, std::span<T> out)
     {
-        const auto blocks = r.blocks();
+        write_from(r.computed, r.blocks(), divider, out);
+    }
+    // Of tokens from `first` on, whose row of the block table `blocks` is.
+    template <class T>
+    static constexpr void write_from(std::size_t first, const auto& blocks, const block_divider& divider, std::span<T> out)
+    {
         for (std::size_t done = 0; done < out.size();) {
-            const std::size_t position = r.computed + done;
+            const std::size_t position = first + done;
             const std::size_t run = std::min(divider.size() - divider.offset(position), out.size() - done);
             cells::iota(out.subspan(done, run), slot(divider, blocks, position));
             done += run;
@@ -327,8 +332,11 @@ struct slot_run {
         // Of the whole pool: a type that is too narrow fails at the first step, not at the first full one.
         if (!check_count<T>(options.blocks * options.block_size - 1, name, reason))
             return false;
-        const std::int64_t slot = pads.values.slot;
-        return slot < 0 || check_pad_block(static_cast<std::int64_t>(now.divider().index(static_cast<std::size_t>(slot))),
+        return check_pad_slot(pads.values.slot, options, reason);
+    }
+    static constexpr bool check_pad_slot(std::int64_t slot, const step_options& options, error& reason)
+    {
+        return slot < 0 || check_pad_block(static_cast<std::int64_t>(static_cast<std::size_t>(slot) / options.block_size),
                                            options, reason);
     }
 
@@ -813,6 +821,55 @@ constexpr auto last_page_len(auto&& out) noexcept
 constexpr auto attention_bounds(auto&& out) noexcept { return detail::bounds_array<detail::element_of<decltype(out)>>(out); }
 
 }  // namespace arrays
+
+// ---- slots as a field ------------------------------------------------------------------------------------------------------
+
+// A cell field: where the keys and values of each token go, block * block_size + position % block_size | pad_slot. So that rows
+// of any layout fill a paged cache: prompts padded on either side, packed ones, the pieces of a step.
+//
+// Shapes    blocks [sequences, blocks of a sequence]: row s belongs to sequence s of what is collated.
+// Requires  whoever owns the block table keeps it as long as the collator is used.
+// Errors    options: no pool, or one that slots or T can't count; a pad slot of 0 or more in a block that is not reserved. At a
+//           collation: a row, or blocks of it, that are not there; a block that is reserved or outside of the pool.
+template <token T = std::int64_t, token Block = std::int32_t>
+struct slot_mapping {
+    using value_type = T;
+    static constexpr std::string_view name = "slot_mapping";
+
+    matrix_view<const Block> blocks{};
+    step_options cache{};  // block_size, blocks, reserved_blocks
+    std::int64_t pad_slot = -1;
+
+    constexpr void write(const auto& segment, std::span<T> out) const
+    {
+        if (!out.empty())
+            detail::slot_run::write_from(segment.position_begin, blocks.row(segment.sequence), block_divider(cache.block_size),
+                                         out);
+    }
+    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, static_cast<T>(pad_slot)); }
+
+    constexpr bool check_options(const fill_values& /*values*/, error& reason) const
+    {
+        return detail::check_cache(cache, reason) &&
+               detail::check_count<T>(cache.blocks * cache.block_size - 1, name, reason) &&
+               detail::check_pad<T>(pad_slot, name, reason) && detail::slot_run::check_pad_slot(pad_slot, cache, reason);
+    }
+    constexpr bool check_segment(const auto& segment, error& reason) const
+    {
+        if (segment.length == 0)
+            return true;
+        const block_divider divider(cache.block_size);
+        const std::size_t first = divider.index(segment.position_begin);
+        const std::size_t last = divider.index(segment.position_begin + segment.length - 1);
+        const std::size_t room = segment.sequence < blocks.rows() ? blocks.width() : 0;
+        if (last >= room)
+            return detail::fail(reason, {error_code::blocks_missing, segment.row, last + 1, room, {}});
+        const detail::allocated_blocks allocated(cache);
+        const auto held = blocks.row(segment.sequence).subspan(first, last + 1 - first);
+        return std::all_of(held.begin(), held.end(),
+                           [&](Block block) { return allocated.check(block, segment.row, reason); });
+    }
+};
 
 // ---- writing ---------------------------------------------------------------------------------------------------------------
 

@@ -200,6 +200,43 @@ namespace detail {
 using batten::detail::fail;
 using batten::detail::size_limit;
 
+constexpr bool check_cache(const step_options& options, error& reason)
+{
+    if (options.block_size == 0)
+        return fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "block_size"});
+    if (options.reserved_blocks >= options.blocks)
+        return fail(reason,
+                    {error_code::pool_without_blocks, error::no_row, options.blocks, options.reserved_blocks, {}});
+    std::size_t slots = 0;
+    return batten::detail::multiply(options.blocks, options.block_size, slots) ||
+           fail(reason, {error_code::size_overflow, error::no_row, options.blocks, options.block_size, {}});
+}
+
+// The blocks that requests may have: those of the pool that are not reserved.
+class allocated_blocks {
+public:
+    // Requires: check_cache(options).
+    constexpr explicit allocated_blocks(const step_options& options) noexcept
+        : first_(options.reserved_blocks), count_(options.blocks - options.reserved_blocks)
+    {
+    }
+
+    // A negative block is past all.
+    [[nodiscard]] constexpr bool has(auto block) const noexcept { return static_cast<std::size_t>(block) - first_ < count_; }
+    constexpr bool check(auto block, std::size_t row, error& reason) const
+    {
+        if (has(block))
+            return true;
+        const bool is_reserved = static_cast<std::size_t>(block) < first_;
+        return fail(reason, {is_reserved ? error_code::block_reserved : error_code::block_out_of_range, row, block,
+                             is_reserved ? first_ : first_ + count_, {}});
+    }
+
+private:
+    std::size_t first_;
+    std::size_t count_;
+};
+
 struct every_row {
     [[nodiscard]] constexpr std::size_t at(std::size_t i) const noexcept { return i; }
 };
@@ -572,7 +609,7 @@ private:
     constexpr std::size_t find_bad_block(const auto divider) const
     {
         const List list = list_;
-        const allocated_blocks allocated{options_.reserved_blocks, options_.blocks - options_.reserved_blocks};
+        const detail::allocated_blocks allocated(options_);
         if (tokens_ == requests())
             return detail::find_not(0, requests(), [&](std::size_t i) {
                 return allocated.has(list.blocks(i)[divider.index(list.computed(i))]);
@@ -590,17 +627,10 @@ private:
         if (options_.max_context == 0)
             return detail::fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "max_context"});
         if constexpr (List::has_blocks) {
-            if (options_.block_size == 0)
-                return detail::fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "block_size"});
-            if (options_.reserved_blocks >= options_.blocks)
-                return detail::fail(
-                    reason, {error_code::pool_without_blocks, error::no_row, options_.blocks, options_.reserved_blocks, {}});
-            std::size_t slots = 0;
-            if (!batten::detail::multiply(options_.blocks, options_.block_size, slots))
-                return detail::fail(
-                    reason, {error_code::size_overflow, error::no_row, options_.blocks, options_.block_size, {}});
+            return detail::check_cache(options_, reason);
+        } else {
+            return true;
         }
-        return true;
     }
 
     // Of a request: max_context, or what a row of the block table has room for.
@@ -613,15 +643,6 @@ private:
         }
         return options_.max_context;
     }
-
-    // The blocks that requests may have: those of the pool that are not reserved.
-    struct allocated_blocks {
-        std::size_t first;
-        std::size_t count;
-
-        // A negative block is past all.
-        constexpr bool has(auto block) const noexcept { return static_cast<std::size_t>(block) - first < count; }
-    };
 
     constexpr bool has_prompt([[maybe_unused]] std::size_t i) const
     {
@@ -658,10 +679,10 @@ private:
             const std::size_t needed = divider_.blocks_of(sum(i));
             if (needed > list_.max_blocks())
                 return detail::fail(reason, {error_code::blocks_missing, i, needed, list_.max_blocks(), {}});
-            const allocated_blocks allocated{options_.reserved_blocks, options_.blocks - options_.reserved_blocks};
+            const detail::allocated_blocks allocated(options_);
             for (const auto block : list_.blocks(i).first(needed).subspan(divider_.index(list_.computed(i))))
-                if (!allocated.has(block))
-                    return why_not_block(i, block, reason);
+                if (!allocated.check(block, i, reason))
+                    return false;
         }
         return false;  // not reached: one of the above is why
     }
@@ -669,12 +690,6 @@ private:
     {
         std::size_t sum = 0;
         return batten::detail::add(list_.computed(i), list_.scheduled(i), sum) ? sum : detail::size_limit;
-    }
-    constexpr bool why_not_block(std::size_t i, integer block, error& reason) const
-    {
-        if (!block.is_negative() && block.fits<std::size_t>() && block.to<std::size_t>() < options_.reserved_blocks)
-            return detail::fail(reason, {error_code::block_reserved, i, block, options_.reserved_blocks, {}});
-        return detail::fail(reason, {error_code::block_out_of_range, i, block, options_.blocks, {}});
     }
 
     List list_;
