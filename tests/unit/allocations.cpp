@@ -221,6 +221,74 @@ TEST_CASE("a decode step, masks and unpadding allocate nothing")
     CHECK(allocations_of([&] { places.gather_rows(padded, 3, packed); }) == 0);
 }
 
+TEST_CASE("queue, pool, schedule and step of a server allocate when they are made, and never again")
+{
+    namespace serve = batten::serve;
+    using ticks = std::int64_t;
+    constexpr std::size_t rows = 4, context = 32, width = 8;
+    serve::request_queue<ticks> queue({.edges = {8, 32}, .rows = 2, .capacity = 8, .priorities = 2, .max_wait = 5, .lead = 1});
+    serve::block_pool pool({.blocks = 20, .block_size = 4});
+    std::vector<serve::block_id> table(rows * width);
+    std::vector<serve::block_list> lists;
+    for (std::size_t r = 0; r < rows; ++r)
+        lists.emplace_back(pool, std::span(table).subspan(r * width, width));
+    std::vector<int> tokens(rows * context, 7), known(rows), computed(rows), scheduled(rows);
+    std::vector<std::uint32_t> running;
+    running.reserve(rows);
+    std::vector<std::uint64_t> ids(rows), table_ids(rows);
+    std::vector<std::int32_t> step_table(rows * width), input_ids(64), starts(rows + 1), seq_lens(rows), logits(rows);
+    std::vector<std::int64_t> positions(64), slots(64);
+    std::vector<serve::block_row_state> states(rows);
+    serve::block_rows<std::int32_t> rows_of({step_table.data(), rows, width, width}, table_ids, states);
+    const serve::vllm_v1 arrays{.input_ids = input_ids,
+                                .positions = positions,
+                                .slot_mapping = slots,
+                                .query_start_loc = starts,
+                                .seq_lens = seq_lens,
+                                .logits_indices = logits,
+                                .block_table = rows_of};
+    std::size_t steps = 0;
+    const auto serve_all = [&] {
+        for (ticks now = 0; now < 200; ++now) {
+            const auto id = static_cast<std::uint64_t>(now);
+            static_cast<void>(queue.try_push({id, 1 + id % 20, id % 2, id % 3 == 0 ? std::optional(now + 4) : std::nullopt, {}},
+                                             now));
+            static_cast<void>(queue.try_cancel(id / 2));
+            for (std::size_t r = 0; r < rows; ++r)  // who has said three words leaves
+                if (known[r] != 0 && known[r] == computed[r] + 1 && known[r] % 4 == 3) {
+                    lists[r].clear();
+                    known[r] = computed[r] = 0;
+                }
+            if (std::count(known.begin(), known.end(), 0) >= 2)
+                if (const auto left = queue.poll(now); left && left->reason != serve::departure_reason::expired)
+                    for (const auto& one : left->requests) {
+                        const auto r = static_cast<std::size_t>(std::find(known.begin(), known.end(), 0) - known.begin());
+                        known[r] = static_cast<int>(one.length);
+                        ids[r] = one.id;
+                    }
+            serve::schedule(serve::live_requests{computed, known}, {.budget = 16, .requests = rows}, scheduled);
+            running.clear();
+            for (std::size_t r = 0; r < rows; ++r)
+                if (scheduled[r] != 0 && lists[r].append(static_cast<std::size_t>(scheduled[r])))
+                    running.push_back(static_cast<std::uint32_t>(r));
+            if (running.empty())
+                continue;
+            const serve::token_rows all(tokens, context, known);
+            const serve::step_inputs in{all, computed, scheduled, batten::matrix_view<const serve::block_id>(
+                                                                      table.data(), rows, width, width), ids};
+            const serve::step step(batten::select(in, running), {.block_size = 4, .blocks = 20});
+            serve::write(step, arrays, {.tokens = 32, .requests = rows});
+            ++steps;
+            for (const std::uint32_t r : running) {
+                computed[r] += scheduled[r];
+                known[r] += computed[r] == known[r] && known[r] < static_cast<int>(context) ? 1 : 0;
+            }
+        }
+    };
+    CHECK(allocations_of(serve_all) == 0);
+    CHECK(steps > 100);
+}
+
 TEST_CASE("an error from a try_ call allocates nothing either")
 {
     const batten::collator<batten::pad_left, batten::fixed_length> collate{{.pad_id = 0, .length = {2}}};

@@ -101,8 +101,9 @@ struct block_row_state {
 // scheduled tokens, and all only where another request came to lie there. Keep one for each table.
 //
 // Shapes    table [rows, blocks of a request]; ids (of who lies in a row), states [at least rows]: memory for notes.
-// Requires  whoever changes blocks of tokens computed before, without the request missing a step, says so: forget(row). What
-//           pads hold stays the same.
+// Requires  whoever changes blocks of tokens computed before says so, forget(row), unless a step was written since in which the
+//           row had no request or another one (a preempted request may come back to its row before any). What pads hold stays
+//           the same.
 template <token T>
 class block_rows {
 public:

@@ -209,8 +209,9 @@ private:
 // Shapes   scheduled [n], any integers; it overlaps nothing that is read.
 // Ensures  A function of its arguments alone. Decodes get their token by order; prefills get chunks by order, and none before
 //          those ahead of it have theirs: the first one goes on whenever decodes leave it chunk_multiple tokens and a request.
-//          Nobody waits forever, if requests end, the order is that of arrival, and the number of live ones is bounded;
-//          decode first also needs newcomers to come without computed tokens, or a budget of live ones + chunk_multiple.
+//          Nobody waits forever, if what is scheduled is computed (there are blocks for it), requests end, the order is that
+//          of arrival, and the number of live ones is bounded; decode first also needs newcomers to come without computed
+//          tokens, or a budget of live ones + chunk_multiple.
 // Errors   budget, requests, max_chunk or chunk_multiple 0; a multiple over budget or max_chunk; known of another size than
 //          computed; computed below 0 or over known; an order past the requests; a span too small, or whose integers don't
 //          hold a chunk. Then nothing is written.
