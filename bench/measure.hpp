@@ -78,6 +78,14 @@ public:
 
     void meta(std::string_view key, std::string_view value) { out_ << "meta\t" << key << '\t' << value << '\n' << std::flush; }
 
+    void count(std::string_view section, std::string_view name, std::size_t count)
+    {
+        out_ << "count\t" << section << '\t' << name << '\t' << count << '\n' << std::flush;
+        std::printf("  %-10.*s %-40.*s %14zu\n", static_cast<int>(section.size()), section.data(),
+                    static_cast<int>(name.size()), name.data(), count);
+        std::fflush(stdout);
+    }
+
     // Times in nanoseconds, of one pass over `batches` batches.
     struct line {
         std::string section{};

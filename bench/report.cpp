@@ -29,6 +29,7 @@ struct timing {
 struct run_results {
     std::vector<std::pair<std::string, std::string>> meta{};
     std::vector<timing> times{};
+    std::vector<std::pair<std::string, std::string>> counts{};  // section/name
 
     // Empty: any.
     const timing* find(std::string_view section, std::string_view workload, std::string_view outputs,
@@ -87,6 +88,8 @@ run_results read_results(const char* path)
             const auto number = [&](std::size_t i) { return std::stod(parts[i]); };
             all.times.push_back({parts[1], parts[2], parts[3], parts[4], number(5), number(6), number(7), number(8), number(9),
                                  number(10), number(11)});
+        } else if (parts.size() == 4 && parts[0] == "count") {
+            all.counts.emplace_back(parts[1] + "/" + parts[2], parts[3]);
         } else {
             std::fprintf(stderr, "bench_report: what is this line of %s? %s\n", path, line.c_str());
             std::exit(2);
@@ -171,8 +174,7 @@ void workloads(const run_results& all, ratio_list& ratios)
     }
 }
 
-// ---- the figures that the project holds itself to
-// ----------------------------------------------------------------------------
+// ---- the figures that the project holds itself to --------------------------------------------------------------------------
 
 struct figure {
     std::string_view name;
@@ -433,6 +435,14 @@ void compare(const run_results& all, ratio_list& ratios)
     lines.print("Planning, packing, masks, decoding and serving: how many times as fast");
 }
 
+void counts(const run_results& all)
+{
+    table lines({"counted", ""});
+    for (const auto& [name, count] : all.counts)
+        lines.add({name, count});
+    lines.print("Counts");
+}
+
 // ---- ratios.json -----------------------------------------------------------------------------------------------------------
 
 std::string quoted(std::string_view text)
@@ -467,6 +477,9 @@ bool write_json(const char* path, const run_results& all, const ratio_list& rati
             << ", \"p10\": " << number(t.p10, 2) << ", \"p90\": " << number(t.p90, 2) << ", \"bytes\": " << number(t.bytes, 0)
             << ", \"batches\": " << number(t.batches, 0) << "}";
     }
+    out << "\n  },\n  \"counts\": {";
+    for (std::size_t i = 0; i < all.counts.size(); ++i)
+        out << (i == 0 ? "\n" : ",\n") << "    " << quoted(all.counts[i].first) << ": " << all.counts[i].second;
     out << "\n  },\n  \"machine_and_versions\": {";
     for (std::size_t i = 0; i < all.meta.size(); ++i)
         out << (i == 0 ? "\n" : ",\n") << "    " << quoted(all.meta[i].first) << ": " << quoted(all.meta[i].second);
@@ -579,6 +592,7 @@ int main(int argc, char** argv)
     peers(all);
     figures(all, ratios);
     compare(all, ratios);
+    counts(all);
     if (!write_json(argv[2], all, ratios, differences) || !write_chart(argv[3], all)) {
         std::fprintf(stderr, "bench_report: cannot write %s or %s\n", argv[2], argv[3]);
         return 2;

@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Days of a server in seconds: simulated requests by the million through queue, schedule and pool. Each of them ends exactly
-// once, and each block is held by those who have it in their rows, and by nobody in the end.
+// The days of a server in serve_soak.hpp, and that they would show what is wrong. bench/soak.cpp runs as many as are asked for
+// whatever the build.
+
+#include "serve_soak.hpp"
 
 #include "support.hpp"
 
-#include <batten/detail/random.hpp>
-#include <batten/serve/pool.hpp>
-#include <batten/serve/queue.hpp>
-#include <batten/serve/schedule.hpp>
-
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <iostream>
-#include <limits>
-#include <optional>
-#include <span>
 #include <vector>
-
-namespace serve = batten::serve;
-using batten::error_code;
-using serve::block_id;
 
 namespace {
 
@@ -32,256 +20,22 @@ constexpr std::size_t most_requests = 10'000'000;
 constexpr std::size_t most_requests = 200'000;
 #endif
 
-using ticks = std::int64_t;
-
-// Where a request is: it moves to the right, and ends in one of the last three.
-enum class fate : unsigned char { to_come, queued, running, finished, cancelled, expired };
-
-class simulation {
-public:
-    explicit simulation(std::size_t requests) : fates_(requests, fate::to_come)
-    {
-        counts_[static_cast<std::size_t>(fate::to_come)] = requests;
-        for (std::size_t r = 0; r < rows; ++r)
-            lists_.emplace_back(pool_, std::span(table_).subspan(r * width, width));
-    }
-
-    void run()
-    {
-        for (ticks now = 0; next_ < fates_.size() || queue_.pending() != 0 || !order_.empty(); ++now) {
-            arrive(now);
-            cancel();
-            admit(now);
-            step();
-            if (now % 4096 == 0)
-                audit();
-            expect(now < static_cast<ticks>(fates_.size()) + 10'000);  // nobody keeps the others from going on
-            if (!is_good)
-                return;
-        }
-        audit();
-    }
-
-    std::size_t count(fate f) const { return counts_[static_cast<std::size_t>(f)]; }
-    serve::block_pool& pool() { return pool_; }
-    serve::request_queue<ticks>& queue() { return queue_; }
-
-    bool is_good = true;
-    std::size_t refused = 0;
-    std::size_t forks = 0;
-    std::size_t copies = 0;
-    std::size_t preempted = 0;
-
-private:
-    static constexpr std::size_t rows = 64;
-    static constexpr std::size_t width = 8;
-    static constexpr std::size_t longest_prompt = 96;
-    static constexpr std::size_t nobody = std::numeric_limits<std::size_t>::max();
-
-    // Who runs in a row. A request that was forked runs in two, and ends with the second.
-    struct runner {
-        std::size_t id = nobody;
-        std::size_t target = 0;  // tokens
-        std::size_t twin = nobody;
-    };
-
-    std::size_t draw(std::size_t n)
-    {
-        return static_cast<std::size_t>(batten::detail::below(n, batten::detail::draw(7, draws_++)));
-    }
-
-    void expect(bool good) { is_good = is_good && good; }
-    void move(std::size_t id, fate from, fate to)
-    {
-        expect(id < fates_.size() && fates_[id] == from);
-        if (!is_good)
-            return;
-        fates_[id] = to;
-        --counts_[static_cast<std::size_t>(from)];
-        ++counts_[static_cast<std::size_t>(to)];
-    }
-
-    void arrive(ticks now)
-    {
-        if (next_ == fates_.size())
-            queue_.drain();
-        for (std::size_t more = draw(28); more > 0 && next_ < fates_.size(); --more) {
-            serve::request<ticks> one{next_, 1 + draw(1 + draw(longest_prompt)), draw(2), {}, {}};
-            if (draw(16) == 0)
-                one.deadline = now + 1 + static_cast<ticks>(draw(20));
-            const auto taken = queue_.try_push(one, now);
-            if (!taken) {
-                expect(taken.error().code == error_code::queue_full);
-                ++refused;
-                return;  // it comes again
-            }
-            move(next_++, fate::to_come, fate::queued);
-            if (draw(64) == 0)
-                expect(queue_.try_push(one, now).error().code == error_code::request_duplicate);
-        }
-    }
-
-    // One of those that came last: it waits, runs, or is gone.
-    void cancel()
-    {
-        const std::size_t back = 1 + draw(512);
-        if (back > next_)
-            return;
-        const std::size_t id = next_ - back;
-        const auto taken = queue_.try_cancel(id);
-        expect(taken.has_value() == (fates_[id] == fate::queued));
-        if (taken) {
-            move(id, fate::queued, fate::cancelled);
-            return;
-        }
-        expect(taken.error().code == error_code::request_unknown);
-        if (fates_[id] != fate::running)
-            return;
-        for (std::size_t r = 0; r < rows; ++r)
-            if (runners_[r].id == id)
-                leave(r);
-        move(id, fate::running, fate::cancelled);
-    }
-
-    void admit(ticks now)
-    {
-        while (rows - order_.size() >= most_in_batch) {
-            const auto left = queue_.poll(now);
-            if (!left)
-                return;
-            for (const auto& one : left->requests) {
-                const auto id = static_cast<std::size_t>(one.id);
-                if (left->reason == serve::departure_reason::expired) {
-                    move(id, fate::queued, fate::expired);
-                } else {
-                    move(id, fate::queued, fate::running);
-                    start({id, one.length + draw(16), nobody}, one.length);
-                }
-            }
-        }
-    }
-    std::size_t start(const runner& who, std::size_t known)
-    {
-        std::size_t r = 0;
-        while (runners_[r].id != nobody)
-            ++r;
-        runners_[r] = who;
-        known_[r] = known;
-        order_.push_back(r);
-        return r;
-    }
-    void leave(std::size_t r)
-    {
-        lists_[r].clear();
-        computed_[r] = known_[r] = 0;
-        if (runners_[r].twin != nobody)
-            runners_[runners_[r].twin].twin = nobody;
-        runners_[r] = {};
-        order_.erase(std::find(order_.begin(), order_.end(), r));
-    }
-
-    void step()
-    {
-        // Who has nothing computed waits until there are blocks for all that he has, but for the oldest of all.
-        running_.clear();
-        for (const std::size_t r : order_)
-            if (computed_[r] != 0 || r == order_.front() || pool_.free_blocks() >= pool_.blocks_for(known_[r]))
-                running_.push_back(r);
-        serve::schedule(serve::live_requests{computed_, known_, running_}, {.budget = 512, .requests = rows}, scheduled_);
-        make_room();
-        for (const std::size_t r : running_) {
-            computed_[r] += scheduled_[r];
-            expect(lists_[r].tokens() == computed_[r]);
-            if (scheduled_[r] == 0 || computed_[r] != known_[r])
-                continue;
-            if (known_[r] == runners_[r].target) {
-                const runner who = runners_[r];
-                leave(r);
-                if (who.twin == nobody)
-                    move(who.id, fate::running, fate::finished);
-                continue;
-            }
-            if (runners_[r].twin == nobody && order_.size() < rows && draw(16) == 0) {
-                ++forks;
-                runners_[r].twin = start({runners_[r].id, runners_[r].target, r}, known_[r] + 1);
-                lists_[runners_[r].twin] = lists_[r].fork(lists_[runners_[r].twin].row());
-                computed_[runners_[r].twin] = computed_[r];
-            }
-            ++known_[r];
-        }
-    }
-
-    // Blocks for the tokens of the step, the oldest first; where there are none, the youngest gives back all of its own.
-    void make_room()
-    {
-        for (const std::size_t r : running_)
-            while (scheduled_[r] != 0) {
-                if (const auto change = lists_[r].append(scheduled_[r])) {
-                    copies += change->copy ? 1U : 0U;
-                    break;
-                }
-                auto victim = running_.rbegin();
-                while (*victim != r && lists_[*victim].blocks().empty())
-                    ++victim;
-                ++preempted;
-                lists_[*victim].clear();
-                computed_[*victim] = scheduled_[*victim] = 0;
-            }
-    }
-
-    // Books and stock agree.
-    void audit()
-    {
-        std::vector<std::size_t> held(pool_.blocks());
-        std::size_t forked = 0;
-        for (std::size_t r = 0; r < rows; ++r) {
-            expect((runners_[r].id != nobody) == (std::count(order_.begin(), order_.end(), r) == 1));
-            expect(lists_[r].blocks().size() == pool_.blocks_for(computed_[r]));
-            forked += runners_[r].twin != nobody ? 1U : 0U;
-            for (const block_id block : lists_[r].blocks())
-                ++held[static_cast<std::size_t>(block)];
-        }
-        for (std::size_t block = 0; block < held.size(); ++block)
-            expect(pool_.holders(static_cast<block_id>(block)) == held[block]);
-        expect(held[0] == 0);
-        expect(pool_.free_blocks() == static_cast<std::size_t>(std::count(held.begin() + 1, held.end(), 0)));
-        expect(queue_.pending() == count(fate::queued));
-        expect(order_.size() - forked / 2 == count(fate::running));
-    }
-
-    static constexpr std::size_t most_in_batch = 8;
-
-    std::vector<fate> fates_;  // of each request
-    std::array<std::size_t, 6> counts_{};
-    std::size_t next_ = 0;  // who has not come yet
-    std::uint64_t draws_ = 0;
-    serve::request_queue<ticks> queue_{
-        {.edges = {16, 48, 96}, .rows = most_in_batch, .capacity = 256, .priorities = 2, .max_wait = 4}};
-    serve::block_pool pool_{{.blocks = 140}};
-    std::vector<block_id> table_ = std::vector<block_id>(rows * width);
-    std::vector<serve::block_list> lists_{};
-    std::vector<runner> runners_ = std::vector<runner>(rows);
-    std::vector<std::size_t> computed_ = std::vector<std::size_t>(rows);
-    std::vector<std::size_t> known_ = std::vector<std::size_t>(rows);
-    std::vector<std::size_t> scheduled_ = std::vector<std::size_t>(rows);
-    std::vector<std::size_t> order_{};    // of rows, by arrival
-    std::vector<std::size_t> running_{};  // of them, those that have or get blocks
-};
+using soak::fate;
 
 }  // namespace
 
 TEST_CASE("of millions of requests none is lost, none ends twice, and every block comes back")
 {
-    simulation server(most_requests);
+    soak::server server(most_requests);
     server.run();
     std::cout << "serve_soak: " << most_requests << " requests, " << server.count(fate::finished) << " finished, "
               << server.count(fate::cancelled) << " cancelled, " << server.count(fate::expired) << " expired; "
               << server.refused << " times the queue was full; " << server.forks << " forks, " << server.copies << " copies, "
               << server.preempted << " preempted\n";
     CHECK(server.is_good);
-    CHECK(server.count(fate::finished) + server.count(fate::cancelled) + server.count(fate::expired) == most_requests);
+    CHECK(server.ended() == most_requests);
     CHECK(server.pool().live_blocks() == 0);
-    std::vector<block_id> all(server.pool().free_blocks());
+    std::vector<batten::serve::block_id> all(server.pool().free_blocks());
     CHECK(server.pool().allocate(all));
     std::sort(all.begin(), all.end());
     CHECK(std::adjacent_find(all.begin(), all.end()) == all.end());
@@ -293,17 +47,17 @@ TEST_CASE("of millions of requests none is lost, none ends twice, and every bloc
 
 TEST_CASE("the simulation notices a block that nobody gives back, and a request that nobody sent")
 {
-    simulation with_loss(1000);
+    soak::server with_loss(1000);
     CHECK(with_loss.pool().allocate());
     with_loss.run();
     CHECK_FALSE(with_loss.is_good);
 
-    simulation with_stranger(1000);
+    soak::server with_stranger(1000);
     with_stranger.queue().push({1000, 5, 0, {}, {}}, 0);
     with_stranger.run();
     CHECK_FALSE(with_stranger.is_good);
 
-    simulation without(1000);
+    soak::server without(1000);
     without.run();
     CHECK(without.is_good);
 }
