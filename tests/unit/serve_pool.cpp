@@ -319,6 +319,54 @@ TEST_CASE("a fork of a prefix that ends within a block copies that block before 
     CHECK(none.blocks().empty());
 }
 
+TEST_CASE("a beam gives way to another in its own row, and what both had in common stays")
+{
+    block_pool pool({.blocks = 6, .block_size = 4});
+    std::vector<block_id> first(3, -1);
+    std::vector<block_id> second(3, -1);
+    block_list better(pool, first);
+    CHECK(better.append(5));
+    block_list worse = better.fork(second);
+    CHECK(better.append(1) == row_change{1, 1, block_copy{2, 3}});
+    CHECK(worse.append(4) == row_change{2, 1, {}});
+    CHECK(second == std::vector<block_id>{1, 2, 4});
+    CHECK(worse.assign(better) == 2);
+    CHECK(second == std::vector<block_id>{1, 3, 4});
+    CHECK(worse.tokens() == 6);
+    CHECK(pool.holders(1) == 2);
+    CHECK(pool.holders(3) == 2);
+    CHECK(pool.live_blocks() == 2);
+    CHECK(worse.append(1) == row_change{1, 1, block_copy{3, 2}});
+    CHECK(better.append(1) == row_change{2, 0, {}});
+
+    CHECK(worse.assign(worse, 4) == 1);  // of itself it keeps the beginning
+    CHECK(worse.blocks().size() == 1);
+    CHECK(error_is(worse.try_assign(better, 8).error()) == error_is(error_code::tokens_not_there, no_row, 8, 7));
+    CHECK(worse.tokens() == 4);
+    std::vector<block_id> third(1, -1);
+    block_list narrow(pool, third);
+    CHECK(narrow.append(2));
+    tests::check_throws(narrow.try_assign(better).error(), [&] { narrow.assign(better); });
+    CHECK(error_is(narrow.try_assign(better).error()) == error_is(error_code::span_too_small, no_row, 2, 1, "block_table"));
+    CHECK(narrow.tokens() == 2);
+    CHECK(pool.holders(third[0]) == 1);
+}
+
+TEST_CASE("a fork of a block that as many hold as can is an error, and nothing is held")
+{
+    block_pool pool({.blocks = 3, .block_size = 4});
+    std::vector<block_id> first(2);
+    std::vector<block_id> second(2);
+    block_list list(pool, first);
+    CHECK(list.append(8));
+    while (pool.holders(2) < 65535)
+        pool.share(2);
+    CHECK(list.try_fork(second).error().code == error_code::value_not_representable);
+    CHECK(pool.holders(1) == 1);
+    CHECK(list.try_fork(second, 4).has_value());
+    pool.release(std::vector<block_id>(65534, 2));
+}
+
 TEST_CASE("truncate gives back the blocks behind, and writing goes on where it cut, on a copy where the block is shared")
 {
     block_pool pool({.blocks = 10, .block_size = 4});
@@ -468,6 +516,13 @@ public:
         lists_[to] = lists_[from].fork(row(to), tokens);
         meant_[to].assign(meant_[from].begin(), meant_[from].begin() + static_cast<std::ptrdiff_t>(tokens));
     }
+    void assign(std::size_t from, std::size_t to, std::size_t tokens)
+    {
+        const std::size_t columns = lists_[to].assign(lists_[from], tokens);
+        REQUIRE(columns == lists_[to].blocks().size());
+        const std::vector<std::int64_t> meant(meant_[from].begin(), meant_[from].begin() + static_cast<std::ptrdiff_t>(tokens));
+        meant_[to] = meant;
+    }
     void truncate(std::size_t r, std::size_t tokens)
     {
         lists_[r].truncate(tokens);
@@ -521,11 +576,12 @@ TEST_CASE("whatever is appended, forked, cut and given back, every sequence read
                 return static_cast<std::size_t>(batten::detail::below(n, batten::detail::draw(block_size, 4 * step + which)));
             };
             const std::size_t r = draw(1, paged_world::rows);
-            switch (draw(0, 8)) {
+            switch (draw(0, 9)) {
             case 0: world.fork(r, draw(2, paged_world::rows), draw(3, world.tokens(r) + 1)); break;
             case 1: world.fork(r, draw(2, paged_world::rows), world.tokens(r)); break;
-            case 2: world.truncate(r, draw(2, world.tokens(r) + 1)); break;
-            case 3: world.truncate(r, draw(2, 3) == 0 ? 0 : world.tokens(r)); break;
+            case 2: world.assign(r, draw(2, paged_world::rows), draw(3, world.tokens(r) + 1)); break;
+            case 3: world.truncate(r, draw(2, world.tokens(r) + 1)); break;
+            case 4: world.truncate(r, draw(2, 3) == 0 ? 0 : world.tokens(r)); break;
             default: world.append(r, draw(2, 2 * block_size + 2));
             }
             world.check();

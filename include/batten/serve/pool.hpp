@@ -253,6 +253,8 @@ public:
     constexpr block_list& operator=(block_list&& other) noexcept
     {
         if (this != &other) {
+            BATTEN_ASSERT(blocks_ == 0 || row_.data() != other.row_.data(), "a fork was made in the row of a sequence that has "
+                                                                            "blocks there: clear() it first, or assign()");
             clear();
             pool_ = other.pool_;
             row_ = other.row_;
@@ -307,7 +309,7 @@ public:
     // Another sequence that begins with the first `tokens` tokens of this one, by default all, in the same blocks: beams,
     // n > 1, a common prefix. Nothing is copied yet: append reports a copy to whoever goes on writing in a shared last block.
     //
-    // Requires  `row` is another row.
+    // Requires  `row` is another row, in which no sequence has blocks.
     // Errors    more tokens than it has; a row too short; a block that is not live. Then nothing has changed.
     // Cost      O(blocks shared).
     [[nodiscard]] constexpr block_list fork(std::span<block_id> row) const { return fork(row, tokens_); }
@@ -318,20 +320,40 @@ public:
     [[nodiscard]] constexpr result<block_list> try_fork(std::span<block_id> row) const { return try_fork(row, tokens_); }
     [[nodiscard]] constexpr result<block_list> try_fork(std::span<block_id> row, std::size_t tokens) const
     {
+        block_list forked(*pool_, row);
+        if (const auto columns = forked.try_assign(*this, tokens); !columns)
+            return columns.error();
+        return forked;
+    }
+
+    // Becomes such a fork of `parent`, in its own row, in place of what it has: a beam that gives way to another.
+    // Returns how many columns were written. Requires: the same pool. Errors and cost as of fork.
+    constexpr std::size_t assign(const block_list& parent) { return assign(parent, parent.tokens_); }
+    constexpr std::size_t assign(const block_list& parent, std::size_t tokens) { return try_assign(parent, tokens).value(); }
+    [[nodiscard]] constexpr result<std::size_t> try_assign(const block_list& parent)
+    {
+        return try_assign(parent, parent.tokens_);
+    }
+    [[nodiscard]] constexpr result<std::size_t> try_assign(const block_list& parent, std::size_t tokens)
+    {
+        if (this == &parent)
+            return try_truncate(tokens);
         error reason;
         const std::size_t shared = pool_->blocks_for(tokens);
-        if (!has(tokens, reason) || !fits(shared, row, reason) || !are_live(0, shared, reason))
+        if (!parent.has(tokens, reason) || !fits(shared, row_, reason) || !parent.are_live(0, shared, reason))
             return reason;
-        BATTEN_ASSERT(row.empty() || row.data() != row_.data(), "a fork goes to another row of the block table");
-        block_list forked(*pool_, row);
-        for (; forked.blocks_ < shared; ++forked.blocks_) {
-            const block_id block = row_[forked.blocks_];
-            if (const auto held = pool_->try_share(block); !held)
+        BATTEN_ASSERT(pool_ == parent.pool_, "a fork has blocks of the same pool");
+        BATTEN_ASSERT(row_.empty() || row_.data() != parent.row_.data(), "a fork goes to another row of the block table");
+        for (std::size_t column = 0; column < shared; ++column)
+            if (const auto held = pool_->try_share(parent.row_[column]); !held) {
+                static_cast<void>(pool_->try_release(parent.row_.first(column)));
                 return held.error();
-            row[forked.blocks_] = block;
-        }
-        forked.tokens_ = tokens;
-        return forked;
+            }
+        give_back_from(0);  // of both no block is free in between
+        std::copy_n(parent.row_.data(), shared, row_.data());
+        blocks_ = shared;
+        tokens_ = tokens;
+        return shared;
     }
 
     // Goes on in another row of the block table, to which its blocks are copied: where rows close ranks.
