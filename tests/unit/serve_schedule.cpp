@@ -55,21 +55,34 @@ TEST_CASE("decode first: everyone who decodes gets a token, prompts share what t
 {
     CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64}) == counts{40, 1, 1, 21, 1});
     CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 20}) == counts{17, 1, 1, 0, 1});
-    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 2}) == counts{0, 1, 1, 0, 0});
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 2}) == counts{1, 1, 0, 0, 0});
+    CHECK(scheduled({1, 40, 1, 30, 1}, {.budget = 2}) == counts{1, 0, 1, 0, 0});
 }
 
 TEST_CASE("context first: prompts are served first, who decodes gets what they leave")
 {
     const auto first = step_order::context_first;
     CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 72, .order = first}) == counts{40, 1, 1, 30, 0});
-    CHECK(scheduled({1, 40, 30, 1}, {.budget = 50, .order = first}) == counts{0, 40, 10, 0});
-    CHECK(scheduled({1, 40, 30, 1}, {.budget = 50, .requests = 2, .order = first, .max_chunk = 8}) == counts{0, 8, 8, 0});
+    CHECK(scheduled({40, 1, 30, 1}, {.budget = 50, .order = first}) == counts{40, 0, 10, 0});
+    CHECK(scheduled({40, 1, 30, 1}, {.budget = 50, .requests = 2, .order = first, .max_chunk = 8}) == counts{8, 0, 8, 0});
+}
+
+TEST_CASE("the first in the order that has tokens to compute gets some in every step, whatever comes first")
+{
+    const auto first = step_order::context_first;
+    CHECK(scheduled({0, 1, 40, 30, 1}, {.budget = 50, .order = first}) == counts{0, 1, 40, 9, 0});
+    CHECK(scheduled({1, 40, 30, 1}, {.budget = 50, .requests = 2, .order = first, .max_chunk = 8}) == counts{1, 8, 0, 0});
+    CHECK(scheduled({1, 40}, {.budget = 16, .order = first, .chunk_multiple = 16}) == counts{1, 0});
+    CHECK(scheduled({0, 40, 1, 1}, {.budget = 18, .chunk_multiple = 16}) == counts{0, 16, 1, 1});
+    CHECK(scheduled({40, 1, 1}, {.budget = 17, .chunk_multiple = 16}) == counts{16, 1, 0});
+    CHECK(scheduled({3, 1, 1, 1}, {.budget = 5, .chunk_multiple = 4}) == counts{3, 1, 1, 0});  // all that it needs
 }
 
 TEST_CASE("no more requests have tokens in a step than it takes")
 {
     CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64, .requests = 4}) == counts{40, 1, 1, 0, 1});
-    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64, .requests = 2}) == counts{0, 1, 1, 0, 0});
+    CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64, .requests = 2}) == counts{40, 1, 0, 0, 0});
+    CHECK(scheduled({1, 40, 1, 30, 1}, {.budget = 64, .requests = 2}) == counts{1, 0, 1, 0, 0});
     CHECK(scheduled({40, 1, 1, 30, 1}, {.budget = 64, .requests = 1, .order = step_order::context_first}) ==
           counts{40, 0, 0, 0, 0});
 }
@@ -93,14 +106,14 @@ TEST_CASE("a prompt that finds no room for a chunk keeps those behind it from ov
 
 TEST_CASE("a prompt of one token is a prompt, and overtakes nobody")
 {
-    const counts computed{0, 0, 1};
-    const counts known{100, 1, 2};
+    const counts computed{1, 0, 0};
+    const counts known{2, 100, 1};
     counts out(3, -1);
     const live_requests live{computed, known};
     CHECK(serve::schedule(live, {.budget = 18, .chunk_multiple = 16}, out) == step_totals{18, 1, 2});
-    CHECK(out == counts{16, 1, 1});
+    CHECK(out == counts{1, 16, 1});
     CHECK(serve::schedule(live, {.budget = 16, .chunk_multiple = 16}, out) == step_totals{1, 1, 0});
-    CHECK(out == counts{0, 0, 1});
+    CHECK(out == counts{1, 0, 0});
 }
 
 TEST_CASE("who waits for a token gets none, and a step without requests has no tokens")
@@ -219,8 +232,17 @@ TEST_CASE("a schedule is what serving one request after the other gives, whateve
         });
         counts expected(n, 0);
         std::size_t tokens = 0, requests = 0;
+        // The first who has tokens to compute has its part, and more of it when it is its turn.
+        if (const auto first = std::find_if(order.begin(), order.end(), [&](std::size_t r) { return left(r) != 0; });
+            first != order.end()) {
+            tokens = is_decode(*first) ? 1 : std::min(left(*first), options.chunk_multiple);
+            expected[*first] = static_cast<int>(tokens);
+            requests = 1;
+        }
         bool closed = false;  // to prompts
         for (const std::size_t r : line) {
+            tokens -= static_cast<std::size_t>(expected[r]);
+            requests -= expected[r] != 0 ? 1U : 0U;
             std::size_t most = std::min({left(r), options.budget - tokens, options.max_chunk});
             if (most < left(r))
                 most = most / options.chunk_multiple * options.chunk_multiple;
@@ -308,54 +330,74 @@ const auto look_away = [](const std::vector<life>&, const counts&, const step_to
 
 }  // namespace
 
-TEST_CASE("decode first: who has begun to decode goes on in every step, the oldest prompt while decodes leave it a chunk")
+TEST_CASE("in every step the oldest goes on, decodes or prompts before the others as it is asked, the oldest of them first")
 {
-    for (const std::size_t budget : {16U, 24U, 64U}) {
-        const schedule_options options{.budget = budget, .requests = 12, .chunk_multiple = 16};
-        std::size_t held_up = 0;
-        const auto check = [&](const std::vector<life>& live, const counts& out, const step_totals& totals) {
-            bool seen_prompt = false;
-            for (std::size_t r = 0; r < live.size(); ++r) {
-                if (live[r].is_decode()) {
-                    REQUIRE(out[r] == 1);
-                } else if (!std::exchange(seen_prompt, true)) {
-                    REQUIRE((budget - totals.decodes < 16 || totals.decodes == 12 || out[r] > 0));
-                    held_up += out[r] == 0 ? 1U : 0U;
+    for (const std::size_t budget : {17U, 24U, 64U})
+        for (const step_order order : {step_order::decode_first, step_order::context_first}) {
+            const schedule_options options{.budget = budget, .requests = 12, .order = order, .chunk_multiple = 16};
+            std::size_t held_up = 0;
+            const auto check = [&](const std::vector<life>& live, const counts& out, const step_totals& totals) {
+                REQUIRE(out[0] > 0);
+                bool seen_prompt = false;
+                for (std::size_t r = 1; r < live.size(); ++r) {
+                    const bool is_prompt = !live[r].is_decode();
+                    const bool is_oldest_prompt = is_prompt && live[0].is_decode() && !std::exchange(seen_prompt, true);
+                    if (order == step_order::decode_first && !is_prompt)
+                        REQUIRE((out[r] == 1 || totals.tokens + 1 > budget || totals.requests() == 12));
+                    if (is_oldest_prompt && order == step_order::context_first)
+                        REQUIRE((out[r] > 0 || budget < 16 + 1));
+                    if (is_oldest_prompt)
+                        held_up += out[r] == 0 ? 1U : 0U;
                 }
-            }
-        };
-        longest_life(options, 400, mixed_prompt, check);
-        CHECK((budget == 64 || held_up > 0));
-    }
+            };
+            longest_life(options, 400, mixed_prompt, check);
+            CAPTURE(budget, order);
+            CHECK((held_up > 0) == (order == step_order::decode_first));
+        }
 }
 
-TEST_CASE("context first: the oldest prompt goes on in every step, and without prompts the oldest decode")
+TEST_CASE("nobody waits forever: a request ends in fewer steps than it and those before it have tokens")
 {
-    const schedule_options options{
-        .budget = 32, .requests = 12, .order = step_order::context_first, .max_chunk = 16, .chunk_multiple = 16};
-    const auto oldest_goes_on = [](const std::vector<life>& live, const counts& out, const step_totals&) {
-        const auto prompt = std::find_if_not(live.begin(), live.end(), [](const life& one) { return one.is_decode(); });
-        REQUIRE(out[prompt == live.end() ? 0 : static_cast<std::size_t>(prompt - live.begin())] > 0);
-    };
-    CHECK(longest_life(options, 400, mixed_prompt, oldest_goes_on) > 40);
-}
-
-TEST_CASE("decode first, nobody waits forever: a request ends in fewer steps than it and those before it have tokens")
-{
-    // Each step that does not serve a request serves one that came before it, and of those there are 19.
+    // Each step serves the oldest of those that are live: itself, or one of the 19 that came before it.
     constexpr std::size_t bound = slots * (longest_prompt + longest_answer);
-    for (const std::size_t requests : {std::size_t{1}, std::size_t{3}, std::size_t{20}, batten::no_limit}) {
-        const std::size_t longest =
-            longest_life({.budget = 24, .requests = requests, .chunk_multiple = 16}, 600, mixed_prompt, look_away);
-        CAPTURE(requests, longest);
-        CHECK(longest > 40);
-        CHECK(longest < bound);
-    }
+    for (const step_order order : {step_order::decode_first, step_order::context_first})
+        for (const std::size_t requests : {std::size_t{1}, std::size_t{3}, std::size_t{20}, batten::no_limit}) {
+            const std::size_t longest = longest_life(
+                {.budget = 24, .requests = requests, .order = order, .chunk_multiple = 16}, 600, mixed_prompt, look_away);
+            CAPTURE(order, requests, longest);
+            CHECK(longest > 40);
+            CHECK(longest < bound);
+        }
 }
 
-TEST_CASE("decode first, an endless stream of prompts of one token does not keep a long one waiting")
+TEST_CASE("no endless stream of others keeps a request waiting: of short prompts, of prompts alone, of all but computed ones")
 {
-    const auto one_long = [](std::size_t request) { return request == 0 ? longest_prompt : 1; };
-    const std::size_t few = longest_life({.budget = 24, .chunk_multiple = 16}, 200, one_long, look_away);
-    CHECK(few == longest_life({.budget = 24, .chunk_multiple = 16}, 20000, one_long, look_away));
+    // The first request is served among newcomers of one kind, whoever ends is followed by the next. Steps until it has ended.
+    const auto steps_of_first = [](life first, const life& newcomer, std::size_t live_ones, const schedule_options& options) {
+        std::vector<life> live{first};
+        for (std::size_t step = 1; step <= 100'000; ++step) {
+            live.resize(live_ones, newcomer);
+            const auto computed = batten::each(live, &life::computed);
+            const auto known = batten::each(live, &life::known);
+            counts out(live.size());
+            serve::schedule(live_requests{computed, known}, options, out);
+            for (std::size_t r = 0; r < live.size(); ++r) {
+                live[r].computed += out[r];
+                if (out[r] != 0 && live[r].computed == live[r].known)
+                    ++live[r].known;
+            }
+            if (live[0].known > live[0].length)
+                return step;
+            std::erase_if(live, [](const life& one) { return one.known > one.length; });
+        }
+        return std::size_t{0};
+    };
+    const life prompt{0, 0, 500, 500}, decode{0, 9, 10, 29}, one_token{0, 0, 1, 1}, long_prompt{0, 0, 40, 40},
+        all_but_computed{0, 99, 100, 100};
+    const auto context_first = step_order::context_first;
+    CHECK(steps_of_first(prompt, one_token, 20, {.budget = 24, .chunk_multiple = 16}) == 31);  // the last 20 at once
+    CHECK(steps_of_first(prompt, all_but_computed, 20, {.budget = 17, .chunk_multiple = 16}) == 32);
+    CHECK(steps_of_first(prompt, all_but_computed, 2, {.budget = 64, .requests = 1}) == 8);
+    CHECK(steps_of_first(decode, long_prompt, 2, {.budget = 16, .order = context_first}) == 20);
+    CHECK(steps_of_first(decode, one_token, 20, {.budget = 64, .requests = 2, .order = context_first}) == 20);
 }

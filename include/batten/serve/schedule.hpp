@@ -39,7 +39,8 @@ template <class Computed, class Known, class Order>
 live_requests(const Computed&, const Known&, const Order&) -> live_requests<Computed, Known, Order>;
 #endif
 
-// Who is served first, by those of one kind in their order.
+// Which kind is served first, each in its order. The first of all in the order has a part of its own in every step, a token or
+// chunk_multiple tokens of a prompt, so that neither kind keeps it from going on.
 enum class step_order : unsigned char {
     decode_first,   // nobody's next token waits for the prompt of another: even latencies
     context_first,  // prompts as soon as possible: batches fill up sooner
@@ -117,11 +118,13 @@ public:
     {
         std::fill_n(scheduled.data(), requests(), Count{0});
         step_totals totals;
-        if (options_.order == step_order::decode_first)
-            decode(scheduled, totals);
-        prefill(scheduled, totals);
-        if (options_.order == step_order::context_first)
-            decode(scheduled, totals);
+        if (options_.order == step_order::decode_first) {
+            decode(scheduled, totals, part_of_first(false));
+            prefill(scheduled, totals, {});
+        } else {
+            prefill(scheduled, totals, part_of_first(true));
+            decode(scheduled, totals, {});
+        }
         return totals;
     }
 
@@ -140,9 +143,27 @@ private:
     }
     // A prompt of one token does not count: it waits in line with the others, or newcomers could overtake without end.
     constexpr bool is_decode(std::size_t r) const { return left_of(r) == 1 && element_at(live_.computed, r) != 0; }
-    constexpr bool is_full(const step_totals& totals) const
+
+    // What is kept back for the first request with tokens to compute, while those of the other kind get theirs.
+    struct part {
+        std::size_t tokens = 0;
+        std::size_t requests = 0;
+    };
+    constexpr part part_of_first(bool decodes) const
     {
-        return totals.tokens == options_.budget || totals.requests() == options_.requests;
+        part kept;
+        each([&](std::size_t r) {
+            if (left_of(r) == 0)
+                return true;
+            if (is_decode(r) == decodes)
+                kept = {decodes ? 1 : std::min(left_of(r), options_.chunk_multiple), 1};
+            return false;
+        });
+        return kept;
+    }
+    constexpr bool is_full(const step_totals& totals, const part& kept) const
+    {
+        return totals.tokens + kept.tokens >= options_.budget || totals.requests() + kept.requests >= options_.requests;
     }
 
     // visit(request) in their order, until one says false.
@@ -161,10 +182,10 @@ private:
     }
 
     template <class Count>
-    constexpr void decode(std::span<Count> scheduled, step_totals& totals) const
+    constexpr void decode(std::span<Count> scheduled, step_totals& totals, const part& kept) const
     {
         each([&](std::size_t r) {
-            if (is_full(totals))
+            if (is_full(totals, kept))
                 return false;
             if (is_decode(r) && scheduled[r] == 0) {
                 scheduled[r] = 1;
@@ -176,17 +197,19 @@ private:
     }
 
     template <class Count>
-    constexpr void prefill(std::span<Count> scheduled, step_totals& totals) const
+    constexpr void prefill(std::span<Count> scheduled, step_totals& totals, const part& kept) const
     {
         each([&](std::size_t r) {
             const std::size_t left = left_of(r);
             if (left == 0 || is_decode(r) || scheduled[r] != 0)
                 return true;
-            std::size_t chunk = std::min({left, options_.max_chunk, options_.budget - totals.tokens});
+            if (is_full(totals, kept))
+                return false;
+            std::size_t chunk = std::min({left, options_.max_chunk, options_.budget - kept.tokens - totals.tokens});
             if (chunk < left)
                 chunk -= chunk % options_.chunk_multiple;
             // Whoever came later does not overtake: it could go on taking what this one needs.
-            if (chunk == 0 || is_full(totals))
+            if (chunk == 0)
                 return false;
             scheduled[r] = static_cast<Count>(chunk);
             totals.tokens += chunk;
@@ -208,10 +231,9 @@ private:
 //
 // Shapes   scheduled [n], any integers; it overlaps nothing that is read.
 // Ensures  A function of its arguments alone. Decodes get their token by order; prefills get chunks by order, and none before
-//          those ahead of it have theirs: the first one goes on whenever decodes leave it chunk_multiple tokens and a request.
-//          Nobody waits forever, if what is scheduled is computed (there are blocks for it), requests end, the order is that
-//          of arrival, and the number of live ones is bounded; decode first also needs newcomers to come without computed
-//          tokens, or a budget of live ones + chunk_multiple.
+//          those ahead of it have theirs. The first in the order that has tokens to compute gets some in every step.
+//          So nobody waits forever, if what is scheduled is computed (there are blocks for it), requests end, and the order
+//          is that of arrival.
 // Errors   budget, requests, max_chunk or chunk_multiple 0; a multiple over budget or max_chunk; known of another size than
 //          computed; computed below 0 or over known; an order past the requests; a span too small, or whose integers don't
 //          hold a chunk. Then nothing is written.
