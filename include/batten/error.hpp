@@ -167,7 +167,7 @@ enum class error_code : unsigned char {
     priority_out_of_range,   // row, the priority, the number of priorities
     queue_full,              // row, requests that wait
     queue_draining,          // row
-    argument_negative,       // -; field: its name
+    argument_negative,       // row where one is concerned, the argument where it is a number; field: its name
     pool_without_blocks,     // -, its blocks, those of them that are reserved
     block_out_of_range,      // -, the block, the number of blocks
     block_reserved,          // -, the block, the number of reserved ones
@@ -184,6 +184,7 @@ enum class error_code : unsigned char {
     size_past_ladder,        // -, the number, the last size of the ladder
     context_not_first,       // row
     chunk_not_of_blocks,     // row, tokens of the chunk, tokens of a block
+    generation_of_several,   // row, its tokens in the step
     // a policy whose result does not fit
     width_past_maximum,      // -, the width, the maximum
     row_past_width,          // row, its columns, the width that the length strategy gave
@@ -245,7 +246,7 @@ inline std::string error::message() const
     case error_code::argument_not_positive: text = name + " must be at least 1, not " + a; break;
     case error_code::nothing_to_plan: text = name + " is empty"; break;
     case error_code::cost_decreases: text = "a width of " + b + " costs less than one of " + a; break;
-    case error_code::batches_unlimited: text = "a plan needs .rows or .budget, or one batch would take everything"; break;
+    case error_code::batches_unlimited: text = "neither rows nor a budget limits a batch: it would take everything"; break;
     case error_code::rank_out_of_range: text = "there is no rank " + a + " of " + b; break;
     case error_code::batch_out_of_range: text = "there is no batch " + a + ", the plan has " + b; break;
     case error_code::state_of_another: text = "the state is not one of " + name; break;
@@ -305,7 +306,7 @@ inline std::string error::message() const
         break;
     case error_code::queue_full: text = request + " finds the queue full: " + a + " wait"; break;
     case error_code::queue_draining: text = request + " came after drain()"; break;
-    case error_code::argument_negative: text = name + " must not be negative"; break;
+    case error_code::argument_negative: text = of_request + name + " must not be negative"; break;
     case error_code::pool_without_blocks:
         text = "a pool of " + a + " blocks, of which " + b + " are reserved, has none to give";
         break;
@@ -330,6 +331,9 @@ inline std::string error::message() const
     case error_code::step_past_size: text = "the step has " + a + " " + name + ", its size is " + b; break;
     case error_code::size_past_ladder: text = "no size of the ladder holds " + a + ", the last is " + b; break;
     case error_code::context_not_first: text = request + " is in its context phase and lies behind one that generates"; break;
+    case error_code::generation_of_several:
+        text = request + " generates and takes " + a + " tokens in this step, of which it may take 1";
+        break;
     case error_code::chunk_not_of_blocks:
         text = request + " takes " + a + " tokens of its prompt, not the last ones and no multiple of the " + b + " of a block";
         break;

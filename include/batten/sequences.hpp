@@ -469,9 +469,12 @@ public:
     template <fixed_string Name>
     static constexpr bool has_column = Columns::template has<Name>;
 
-    constexpr explicit bundle(const inputs<Sequences, PromptLengths, Loss, Columns>& in) noexcept : in_(in) {}
+    constexpr explicit bundle(const inputs<Sequences, PromptLengths, Loss, Columns>& in)
+        : sequences_(in.sequences), prompt_lengths_(in.prompt_lengths), loss_(in.loss), columns_(in.columns)
+    {
+    }
 
-    [[nodiscard]] constexpr std::size_t sequence_count() const { return detail::count(in_.sequences); }
+    [[nodiscard]] constexpr std::size_t sequence_count() const { return detail::count(sequences_); }
 
     // Once for the bundle: every part has one entry for each sequence.
     [[nodiscard]] constexpr bool check(error& reason) const
@@ -482,12 +485,12 @@ public:
                    detail::fail(reason, {error_code::count_mismatch, error::no_row, entries, sequences, name});
         };
         if constexpr (has_prompt_lengths)
-            if (!same(detail::count(in_.prompt_lengths), "prompt_lengths"))
+            if (!same(detail::count(prompt_lengths_), "prompt_lengths"))
                 return false;
         if constexpr (has_loss)
-            if (!same(detail::count(in_.loss), "loss"))
+            if (!same(detail::count(loss_), "loss"))
                 return false;
-        return in_.columns.all([&](const auto& column) {
+        return columns_.all([&](const auto& column) {
             return same(detail::count(column.runs), std::remove_cvref_t<decltype(column)>::column_name.view());
         });
     }
@@ -495,48 +498,48 @@ public:
     // For sequence i, O(1): offsets in order, the prompt inside the sequence, every column as long as it.
     [[nodiscard]] constexpr bool check(std::size_t i, error& reason) const
     {
-        if (!detail::check_element(in_.sequences, i, reason))
+        if (!detail::check_element(sequences_, i, reason))
             return false;
         if constexpr (has_prompt_lengths) {
-            const auto prompt = detail::element_at(in_.prompt_lengths, i);
+            const auto prompt = detail::element_at(prompt_lengths_, i);
             if (integer(prompt).is_negative())
                 return detail::fail(reason, {error_code::prompt_length_negative, i, prompt, {}, "prompt_lengths"});
             if (std::cmp_greater(prompt, length(i)))
                 return detail::fail(reason, {error_code::prompt_past_end, i, prompt, length(i), "prompt_lengths"});
         }
         if constexpr (has_loss)
-            if (!same_length(in_.loss, i, "loss", reason))
+            if (!same_length(loss_, i, "loss", reason))
                 return false;
-        return in_.columns.all([&](const auto& column) {
+        return columns_.all([&](const auto& column) {
             return same_length(column.runs, i, std::remove_cvref_t<decltype(column)>::column_name.view(), reason);
         });
     }
 
     [[nodiscard]] constexpr std::size_t length(std::size_t i) const
     {
-        return static_cast<std::size_t>(std::ranges::size(detail::element_at(in_.sequences, i)));
+        return static_cast<std::size_t>(std::ranges::size(detail::element_at(sequences_, i)));
     }
     [[nodiscard]] constexpr std::span<const token_type> tokens(std::size_t i) const
     {
-        return detail::as_span(detail::element_at(in_.sequences, i));
+        return detail::as_span(detail::element_at(sequences_, i));
     }
     [[nodiscard]] constexpr std::size_t prompt_length([[maybe_unused]] std::size_t i) const
     {
         if constexpr (has_prompt_lengths)
-            return static_cast<std::size_t>(detail::element_at(in_.prompt_lengths, i));
+            return static_cast<std::size_t>(detail::element_at(prompt_lengths_, i));
         else
             return 0;
     }
     [[nodiscard]] constexpr auto loss(std::size_t i) const
         requires has_loss
     {
-        return detail::as_span(detail::element_at(in_.loss, i));
+        return detail::as_span(detail::element_at(loss_, i));
     }
     template <fixed_string Name>
         requires has_column<Name>
     [[nodiscard]] constexpr auto column_values(std::size_t i) const
     {
-        return detail::as_span(detail::element_at(in_.columns.template runs<Name>(), i));
+        return detail::as_span(detail::element_at(columns_.template runs<Name>(), i));
     }
 
 private:
@@ -550,7 +553,10 @@ private:
                detail::fail(reason, {error_code::column_length_mismatch, i, entries, length(i), name});
     }
 
-    inputs<Sequences, PromptLengths, Loss, Columns> in_;
+    detail::kept<Sequences> sequences_;
+    [[no_unique_address]] detail::kept<PromptLengths> prompt_lengths_;
+    [[no_unique_address]] detail::kept<Loss> loss_;
+    [[no_unique_address]] Columns columns_;
 };
 
 // A bundle seen through a list of rows: the same members.

@@ -289,6 +289,24 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
     CHECK(steps > 100);
 }
 
+TEST_CASE("a queue and a pool for which there is no memory are errors")
+{
+    using queue = batten::serve::request_queue<int>;
+    const batten::serve::queue_options<int> options{.edges = {8}, .rows = 2, .capacity = 100};
+    const auto check_no_memory = [](long failing, auto make) {
+        until_failure = failing;
+        const auto made = make();
+        const bool has_failed = until_failure == 0;
+        until_failure = 0;
+        CHECK(has_failed);
+        CHECK(made.error().code == error_code::out_of_memory);
+    };
+    for (long failing = 2; failing <= 5; ++failing)  // the first copies the options
+        check_no_memory(failing, [&] { return queue::try_make(options); });
+    for (long failing = 1; failing <= 2; ++failing)
+        check_no_memory(failing, [] { return batten::serve::block_pool::try_make({.blocks = 100}); });
+}
+
 TEST_CASE("an error from a try_ call allocates nothing either")
 {
     const batten::collator<batten::pad_left, batten::fixed_length> collate{{.pad_id = 0, .length = {2}}};

@@ -118,6 +118,7 @@ constexpr std::array all_codes{error_code::row_over_limit,
                                error_code::size_past_ladder,
                                error_code::context_not_first,
                                error_code::chunk_not_of_blocks,
+                               error_code::generation_of_several,
                                error_code::bucket_width_unsteady};
 
 TEST_CASE("the message of a row over the limit names the row, its tokens and the limit")

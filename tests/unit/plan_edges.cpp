@@ -204,5 +204,7 @@ TEST_CASE("ladders as people write them down")
     CHECK(plan::vllm_graph_sizes(512).size() == 51);
     CHECK(plan::sglang_graph_sizes(512).size() == 52);
     CHECK(plan::tensorrt_llm_graph_sizes(512).size() == 25);
+    CHECK(plan::sglang_speculative_graph_sizes(512).size() == 67);
+    CHECK(plan::fastdeploy_graph_sizes(256).size() == 27);
     CHECK(plan::vllm_graph_sizes(20) == std::vector<std::size_t>{1, 2, 4, 8, 16});
 }

@@ -171,7 +171,9 @@ TEST_CASE("ONNX Runtime GenAI: past lengths are the tokens in the cache, and the
     CHECK(table.row(0) == line{7, 2, -1});
     CHECK(table.row(1) == line{5, 9, -1});
     CHECK(line_of(metadata) == line{2, 6, 6});
-    serve::write(now, out, {.tokens = 6, .requests = 4});
+    std::vector<std::uint8_t> order(4);  // others are written along with a backend's
+    serve::write(now, out, {.tokens = 6, .requests = 4}, arrays::request_order(order));
+    CHECK(line_of(order) == line{0, 1, 2, 2});
     CHECK(line_of(cumulative) == line{0, 2, 3, 3, 3});
     CHECK(table.row(3) == line{-1, -1, -1});
     // The op writes token j of a request at past + j: where slot_mapping says it goes.
@@ -183,6 +185,17 @@ TEST_CASE("ONNX Runtime GenAI: past lengths are the tokens in the cache, and the
             const std::int32_t at = past[r] + j;
             CHECK(slots[t++] == table.rows_of.table()(r, static_cast<std::size_t>(at / 4)) * 4 + at % 4);
         }
+}
+
+TEST_CASE("ONNX Runtime GenAI: bounds from above count pads, too, the one from below does not")
+{
+    std::vector<std::int64_t> ids(9);
+    std::vector<std::int32_t> cumulative(5), past(4), metadata(3);
+    table_memory<> table(4, 3);
+    const serve::step_padding pads{.block = 0, .query_len = 3, .seq_len = 8};
+    const serve::onnxruntime_genai_varlen out{ids, cumulative, past, table.rows_of, metadata, pads};
+    CHECK(serve::write(serve::step(two.inputs(), of_four), out, {.requests = 4}) == serve::step_shape{9, 4, 3, 8});
+    CHECK(line_of(metadata) == line{3, 8, 6});
 }
 
 // ---- TensorRT-LLM ----------------------------------------------------------------------------------------------------------
@@ -248,7 +261,7 @@ TEST_CASE("TensorRT-LLM: a context behind a generation, drafts, a chunk that is 
     live_request drafts = generation;
     drafts.computed = 4;
     drafts.scheduled = 2;
-    CHECK(fails({chunk, drafts}) == error_is(error_code::row_over_limit, 1, 2, 1));
+    CHECK(fails({chunk, drafts}) == error_is(error_code::generation_of_several, 1, 2));
 }
 
 // ---- FlashAttention --------------------------------------------------------------------------------------------------------

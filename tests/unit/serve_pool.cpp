@@ -352,6 +352,42 @@ TEST_CASE("a beam gives way to another in its own row, and what both had in comm
     CHECK(pool.holders(third[0]) == 1);
 }
 
+TEST_CASE("how many blocks append takes is known before, a copy of a shared tail among them")
+{
+    block_pool pool({.blocks = 10, .block_size = 4});
+    std::vector<block_id> first(4);
+    std::vector<block_id> second(4);
+    block_list list(pool, first);
+    CHECK(list.blocks_needed(0) == 0);
+    CHECK(list.blocks_needed(9) == 3);
+    CHECK(list.append(6));
+    CHECK(list.blocks_needed(2) == 0);
+    CHECK(list.blocks_needed(3) == 1);
+    const block_list fork = list.fork(second);
+    CHECK(list.blocks_needed(0) == 0);
+    CHECK(list.blocks_needed(2) == 1);
+    CHECK(list.blocks_needed(3) == 2);
+    const std::size_t free = pool.free_blocks();
+    CHECK(list.append(3));
+    CHECK(free - pool.free_blocks() == 2);
+}
+
+TEST_CASE("a list that was moved from has no row, and room for nothing")
+{
+    block_pool pool({.blocks = 4, .block_size = 4});
+    std::vector<block_id> row(2);
+    block_list list(pool, row);
+    CHECK(list.append(4));
+    const block_list other = std::move(list);
+    CHECK(list.row().empty());
+    CHECK(list.max_tokens() == 0);
+    CHECK(error_is(list.try_append(1).error()) == error_is(error_code::request_over_limit, no_row, 1, 0));
+    CHECK(row[0] == 1);
+    list = block_list(pool, std::span(row).last(1));
+    CHECK(list.append(4) == row_change{0, 1, {}});
+    CHECK(other.blocks()[0] == 1);
+}
+
 TEST_CASE("a fork of a block that as many hold as can is an error, and nothing is held")
 {
     block_pool pool({.blocks = 3, .block_size = 4});

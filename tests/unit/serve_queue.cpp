@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -297,6 +298,8 @@ TEST_CASE("a cancelled request comes back from the queue and leaves it no other 
     CHECK(back.priority == 1);
     CHECK(back.deadline == 100);
     CHECK(back.arrival == 5);
+    CHECK_FALSE(waiting.contains(2));
+    CHECK(waiting.contains(3));
     CHECK(error_is(waiting.try_cancel(2).error()) == error_is(error_code::request_unknown, 2));
     tests::check_throws(waiting.try_cancel(77).error(), [&] { waiting.cancel(77); });
     CHECK(polled(waiting, 5) == left{departure_reason::filled, 4, {1, 3}});
@@ -388,7 +391,30 @@ TEST_CASE("options that make no queue are errors")
     CHECK(with([](options& o) { o.max_wait = -1; }) == error_is(error_code::argument_negative, no_row, 0, 0, "max_wait"));
     CHECK(with([](options& o) { o.lead = -1; }) == error_is(error_code::argument_negative, no_row, 0, 0, "lead"));
     CHECK(with([](options& o) { o.priorities = batten::no_limit; }) ==
-          error_is(error_code::size_overflow, no_row, 2, batten::no_limit));
+          error_is(error_code::size_overflow, no_row, batten::no_limit, 32));
+    for (const std::size_t capacity : {batten::no_limit, batten::no_limit / 2 + 2, batten::no_limit / 64}) {
+        const auto made = queue::try_make({.edges = {4}, .rows = 4, .capacity = capacity});
+        CHECK(made.error().code == error_code::size_overflow);
+    }
+}
+
+TEST_CASE("where the longest wait is all the time there is, batches leave by fullness alone")
+{
+    const auto waits = [](auto now, auto longest) {
+        serve::request_queue<decltype(now)> waiting({.edges = {4}, .rows = 2, .max_wait = longest});
+        waiting.push({.id = 1, .length = 4}, now);
+        CHECK_FALSE(waiting.poll(now + (longest - longest)));
+        CHECK_FALSE(waiting.next_due());
+        waiting.push({.id = 2, .length = 4, .deadline = now + longest / 1000}, now);
+        CHECK(waiting.next_due() == now);
+    };
+    waits(ticks{5}, std::numeric_limits<ticks>::max());
+    waits(std::uint32_t{5}, std::numeric_limits<std::uint32_t>::max());
+    using clock = std::chrono::steady_clock;
+    waits(clock::time_point(clock::duration(5)), clock::duration::max());
+    serve::request_queue<ticks> before_zero({.edges = {4}, .rows = 2, .max_wait = std::numeric_limits<ticks>::max()});
+    before_zero.push({.id = 1, .length = 4}, -5);
+    CHECK(before_zero.next_due() == std::numeric_limits<ticks>::max() - 5);
 }
 
 // ---- the model ----------------------------------------------------------------------------------------------------------
@@ -590,11 +616,12 @@ TEST_CASE("the shared queue says what the queue says, under any mutex")
     CHECK(shared.try_push(of_length(1, 8), 10).error().code == error_code::request_duplicate);
     CHECK(shared.next_due() == 13);
     CHECK(shared.pending() == 1);
+    CHECK(shared.contains(1));
     CHECK(shared.capacity() == 4);
     CHECK(copied(shared.poll(13)) == left{departure_reason::waited, 8, {1}});
     tests::check_throws(shared.try_cancel(1).error(), [&] { shared.cancel(1); });
     CHECK_FALSE(shared.is_draining());
     shared.drain();
     CHECK(shared.is_draining());
-    CHECK(*counting_mutex::count() == 2 * 10);
+    CHECK(*counting_mutex::count() == 2 * 11);
 }

@@ -188,13 +188,30 @@ TEST_CASE("what makes no schedule is an error, and nothing is written")
 
     const schedule_options options{.budget = 100};
     CHECK(schedule_error(computed, {5, 9}, options) == error_is(error_code::count_mismatch, no_row, 2, 3, "known"));
-    CHECK(schedule_error({4, -1, 2}, known, options) == error_is(error_code::length_negative, 1, -1));
+    CHECK(schedule_error({4, -1, 2}, known, options) == error_is(error_code::argument_negative, 1, -1, 0, "computed"));
     CHECK(schedule_error({4, 0, 3}, known, options) == error_is(error_code::computed_past_known, 2, 3, 2));
     CHECK(schedule_error(computed, known, options, {0, 3}) == error_is(error_code::row_index_out_of_range, 1, 3, 3));
     CHECK(schedule_error(computed, known, options, {-1}) == error_is(error_code::row_index_out_of_range, 0, -1, 3));
     CHECK(schedule_error(computed, known, options, {}, 2) == error_is(error_code::span_too_small, no_row, 3, 2, "scheduled"));
     CHECK(schedule_error(computed, {5, 9000, 2}, {.budget = 128}) ==
           error_is(error_code::value_not_representable, 1, 128, 0, "scheduled"));
+}
+
+TEST_CASE("the requests with tokens in the step are the rows that a step is made of")
+{
+    const counts out{0, 3, 0, 1, 1};
+    std::vector<std::uint8_t> rows(5, 99);
+    CHECK(tests::holds(serve::scheduled_rows(out, rows), {1, 3, 4}));
+    CHECK(rows == std::vector<std::uint8_t>{1, 3, 4, 99, 99});
+    CHECK(serve::scheduled_rows(counts{}, rows).empty());
+    CHECK(error_is(serve::try_scheduled_rows(out, std::span(rows).first(2)).error()) ==
+          error_is(error_code::span_too_small, no_row, 3, 2, "rows"));
+    CHECK(error_is(serve::try_scheduled_rows(counts(257, 0), rows).error()) ==
+          error_is(error_code::value_not_representable, no_row, 256, 0, "rows"));
+    static_assert([] {
+        std::array<int, 2> chosen{};
+        return tests::holds(serve::scheduled_rows(std::array{0, 0, 7}, chosen), {2});
+    }());
 }
 
 // ---- the definition -----------------------------------------------------------------------------------------------------

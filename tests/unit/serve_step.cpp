@@ -347,6 +347,67 @@ TEST_CASE("a step writes no column of the block table whose tokens were computed
     CHECK(table.row(2) == line{21, 22, 23, 24, 25, -1});
 }
 
+TEST_CASE("blocks of tokens that no step had are written, and checked, too: a request comes back with a prefix from elsewhere")
+{
+    live_request one{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, 1, 1, {1, -1, -1, -1}, 9, 0};
+    table_memory<std::int8_t> table(1, 4);
+    const auto write = [&] {
+        const live_requests live({one});
+        return serve::try_write(serve::step(live.inputs(), of_four), {}, {}, arrays::block_table(table.rows_of));
+    };
+    for (const int scheduled : {1, 2}) {  // of one token, and of several
+        table.rows_of.forget();
+        one.computed = one.scheduled = 1;
+        one.blocks = {1, -1, -1, -1};
+        CHECK(write().has_value());
+        CHECK(table.row(0) == line{1, -1, -1, -1});
+        one.computed = 9;
+        one.scheduled = scheduled;
+        one.blocks = {1, 10, 5, -1};
+        CHECK(error_is(write().error()) == error_is(error_code::block_out_of_range, 0, 10, 10));
+        CHECK(table.row(0) == line{1, -1, -1, -1});
+        one.blocks = {1, 3, 5, -1};
+        CHECK(write().has_value());
+        CHECK(table.row(0) == line{1, 3, 5, -1});
+        one.computed = 8;
+        one.blocks = {6, 7, 4, -1};  // the blocks before are other ones: it shows at the last of them
+        one.scheduled = 2;
+        CHECK(write().has_value());
+        CHECK(table.row(0) == line{6, 7, 4, -1});
+    }
+    check_throws({error_code::row_out_of_range, no_row, 1, 1, {}}, [&] { table.rows_of.forget(1); });
+}
+
+TEST_CASE("views that a step is made of may be temporaries")
+{
+    const std::vector<live_request> requests = three;
+    const live_requests live(requests);
+    const serve::step expected(live.inputs(), of_four);
+    const serve::step now(serve::step_inputs{batten::each(requests, &live_request::tokens),
+                                             batten::each(requests, &live_request::computed),
+                                             batten::each(requests, &live_request::scheduled), live.blocks(),
+                                             batten::each(requests, &live_request::id)},
+                          of_four);
+    const written_arrays from_views = write_all(now, 5, {});
+    const written_arrays from_vectors = write_all(expected, 5, {});
+    CHECK(from_views.ids == from_vectors.ids);
+    CHECK(from_views.positions == from_vectors.positions);
+    CHECK(from_views.slots == from_vectors.slots);
+}
+
+TEST_CASE("is_complete tells the requests whose next token is sampled from chunks of a prompt that do not end it")
+{
+    std::vector<live_request> requests = three;
+    requests[1].scheduled = 1;
+    requests[1].tokens.resize(static_cast<std::size_t>(requests[1].computed) + 2);
+    for (const std::size_t i : {0U, 2U})
+        requests[i].tokens.resize(static_cast<std::size_t>(requests[i].computed + requests[i].scheduled));
+    const live_requests live(requests);
+    std::vector<std::uint8_t> complete(4, 9);
+    serve::write(serve::step(live.inputs(), of_four), {.requests = 4}, {}, arrays::is_complete(complete));
+    CHECK(line_of(complete) == line{1, 0, 1, 0});
+}
+
 // ---- a step as a layout --------------------------------------------------------------------------------------------------
 
 TEST_CASE("the layout of a step and its arrays say the same, and fields of the user's work on steps")
@@ -494,10 +555,12 @@ TEST_CASE("a request with nothing scheduled, or more than is known, is an error 
     requests[1].scheduled = 1;
     CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::scheduled_past_known, 1, 10, 7));
     requests[1].computed = -1;
-    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::length_negative, 1, -1));
+    CHECK(step_error(live_requests(requests).inputs(), of_four) ==
+          error_is(error_code::argument_negative, 1, -1, 0, "computed"));
     requests[1].computed = 1;
     requests[1].scheduled = -2;
-    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::length_negative, 1, -2));
+    CHECK(step_error(live_requests(requests).inputs(), of_four) ==
+          error_is(error_code::argument_negative, 1, -2, 0, "scheduled"));
 
     // The largest of their types, so that sums overflow.
     const std::vector<std::uint64_t> computed{0, std::numeric_limits<std::uint64_t>::max(), 0}, scheduled{1, 3, 1};

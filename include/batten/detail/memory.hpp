@@ -3,12 +3,15 @@
 #ifndef BATTEN_DETAIL_MEMORY_HPP_INCLUDED
 #define BATTEN_DETAIL_MEMORY_HPP_INCLUDED
 
+#include <batten/error.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <span>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -49,6 +52,22 @@ inline void deallocate_bytes(void* memory, std::size_t bytes) noexcept
     throw std::bad_alloc();
 #else
     std::abort();
+#endif
+}
+
+// make(), which allocates `bytes` with the standard library's containers, or an error where there are none.
+template <class Make>
+constexpr auto make_in_memory([[maybe_unused]] std::size_t bytes, Make make) -> result<decltype(make())>
+{
+#if defined(__cpp_exceptions)
+    try {
+        return make();
+    } catch (const std::bad_alloc&) {
+    } catch (const std::length_error&) {
+    }
+    return error{error_code::out_of_memory, error::no_row, bytes, {}, {}};
+#else
+    return make();
 #endif
 }
 

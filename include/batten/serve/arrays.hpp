@@ -98,7 +98,8 @@ struct block_row_state {
 };
 
 // The block table that a backend reads, in the caller's memory from step to step: of a row, a step writes the blocks of its
-// scheduled tokens, and all only where another request came to lie there. Keep one for each table.
+// scheduled tokens, and all only where another request came to lie there: let requests keep their rows, the last one filling
+// the place of one that ends. Keep one for each table.
 //
 // Shapes    table [rows, blocks of a request]; ids (of who lies in a row), states [at least rows]: memory for notes.
 // Requires  whoever changes blocks of tokens computed before says so, forget(row), unless a step was written since in which the
@@ -128,11 +129,19 @@ public:
 
     [[nodiscard]] constexpr const matrix_view<T>& table() const noexcept { return table_; }
 
-    // The next step writes the row whole.
+    // The next step writes the row whole; all rows. Errors: a row that the table lacks.
     constexpr void forget(std::size_t row)
     {
+        if (row >= table_.rows())
+            batten::detail::raise({error_code::row_out_of_range, error::no_row, row, table_.rows(), {}});
         states_[row].last_block = block_row_state::no_block;
         known_ = std::min(known_, row);
+    }
+    constexpr void forget() noexcept
+    {
+        for (std::size_t row = 0; row < table_.rows(); ++row)
+            states_[row].last_block = block_row_state::no_block;
+        known_ = 0;
     }
 
 private:
@@ -208,6 +217,14 @@ template <class List>
 constexpr void require_blocks()
 {
     static_assert(List::has_blocks, "batten: this array is made of the block table: add step_inputs{..., .blocks = ...}");
+}
+
+// The shape that is written.
+constexpr step_shape shape_of(const auto& now, const pad_range& pads)
+{
+    const bool has_pads = pads.requests() != 0;
+    return {pads.end.tokens, pads.end.requests, std::max(now.max_query_len(), has_pads ? pads.values.query_len : 0),
+            std::max(now.max_seq_len(), has_pads ? pads.values.seq_len : 0)};
 }
 
 // ---- arrays of tokens, [tokens] --------------------------------------------------------------------------------------------
@@ -423,6 +440,12 @@ struct last_page_len_of : no_more_than_seq_len {
         return now.divider().in_last_block(values.seq_len);
     }
 };
+struct is_complete_of {
+    static constexpr std::string_view name = "is_complete";
+    static constexpr std::size_t of(const auto& r, const auto& /*now*/) { return r.seq_len() == r.list.length(r.request); }
+    static constexpr std::size_t most(const auto& /*now*/) noexcept { return 1; }
+    static constexpr std::size_t pad(const auto& /*now*/, const step_padding& /*values*/) noexcept { return 0; }
+};
 struct number_of {
     static constexpr std::string_view name = "request_order";
     static constexpr std::size_t of(const auto& r, const auto& /*now*/) noexcept { return r.request; }
@@ -540,10 +563,10 @@ struct page_start_loc_sum : page_sum {
 
 // ---- arrays of blocks ------------------------------------------------------------------------------------------------------
 
-// Whether the first `count` blocks of a request are of the pool. Reserved ones may be among them: a window's cast-off blocks.
-constexpr bool check_pool(const auto& blocks, std::size_t count, const step_options& options, std::size_t row, error& reason)
+// Whether blocks of a request are of the pool. Reserved ones may be among them: a window's cast-off blocks.
+constexpr bool check_pool(const auto& blocks, const step_options& options, std::size_t row, error& reason)
 {
-    for (const auto block : blocks.first(count))
+    for (const auto block : blocks)
         if (std::cmp_less(block, 0) || std::cmp_greater_equal(block, options.blocks)) [[unlikely]]
             return fail(reason, {error_code::block_out_of_range, row, block, options.blocks, {}});
     return true;
@@ -574,14 +597,23 @@ public:
             !check_pad<T>(pads.values.block, name, reason) ||
             !(pads.values.block < 0 || check_pad_block(pads.values.block, now.options(), reason)))
             return false;
-        // Blocks of scheduled tokens are checked by the step. Others are copied where a row is new alone.
+        // Blocks of scheduled tokens are checked by the step. Others are copied where a row is new, or tokens were computed
+        // that no step had.
         bool good = true;
+        const auto check_copied = [&](const auto& r) {
+            const std::size_t last = now.divider().index(r.computed);
+            const std::size_t first = first_stale(r.row, r.list.id(r.request), r.blocks(), last);
+            good = good && check_pool(r.blocks().first(last).subspan(first), now.options(), r.request, reason);
+        };
         rows_->knows_all_ = knows_all(now);
-        if (!rows_->knows_all_)
-            now.walk([&](const auto& r) {
-                if (!is_known(r.row, r.list.id(r.request)))
-                    good = good && check_pool(r.blocks(), now.divider().index(r.computed), now.options(), r.request, reason);
+        if (rows_->knows_all_)
+            now.divider().visit([&](const auto divide) {
+                each_stale(now.list(), divide, [&](std::size_t i, std::size_t) {
+                    check_copied(scheduled_request<List>{now.list(), i, i, i, now.list().computed(i), 1});
+                });
             });
+        else
+            now.walk(check_copied);
         return good;
     }
 
@@ -589,7 +621,11 @@ public:
     {
         const T pad = static_cast<T>(pads.values.block);
         if (rows_->knows_all_)
-            now.divider().visit([&](const auto divide) { write_known(now.list(), divide, pad); });
+            now.divider().visit([&](const auto divide) {
+                each_stale(now.list(), divide, [&](std::size_t i, std::size_t last) {
+                    update(i, now.list().id(i), now.list().blocks(i), last, last + 1, pad);
+                });
+            });
         else
             now.walk([&](const auto& r) {
                 update(r.row, r.list.id(r.request), r.blocks(), now.divider().index(r.computed),
@@ -602,10 +638,15 @@ public:
 private:
     static constexpr std::string_view name = "block_table";
 
-    // Whether the row holds the blocks of the request's computed tokens.
-    constexpr bool is_known(std::size_t row, std::uint64_t id) const
+    // Of columns [0, first), which hold blocks of computed tokens, the first that is to be written: 0 where the row is new, or
+    // the last of those it holds shows that the blocks were changed.
+    constexpr std::size_t first_stale(std::size_t at, std::uint64_t id, const auto& blocks, std::size_t first) const
     {
-        return rows_->ids_[row] == id && rows_->states_[row].last_block != block_row_state::no_block;
+        const block_row_state& state = rows_->states_[at];
+        if (rows_->ids_[at] != id || state.last_block == block_row_state::no_block)
+            return 0;
+        const std::size_t held = std::min<std::size_t>(state.columns, first);
+        return held != 0 && std::cmp_not_equal(rows_->table_.row(at)[held - 1], blocks[held - 1]) ? 0 : held;
     }
 
     // Whether each row does, and each request takes one token.
@@ -615,15 +656,13 @@ private:
                now.list().has_same_ids(rows_->ids_.first(now.requests()));
     }
 
-    // Most rows hold the block of the one token already: those that do not are looked for.
-    template <class List>
-    constexpr void write_known(const List& list, const auto divide, T pad) const
+    // Most rows hold the block of the one token already: those that do not are looked for. visit(request, column of its token)
+    template <class List, class Visit>
+    constexpr void each_stale(const List& list, const auto divide, Visit visit) const
     {
         const std::size_t count = list.sequence_count();
-        for (std::size_t i = find_stale(list, divide, 0); i < count; i = find_stale(list, divide, i + 1)) {
-            const std::size_t last = divide.index(list.computed(i));
-            update(i, list.id(i), list.blocks(i), last, last + 1, pad);
-        }
+        for (std::size_t i = find_stale(list, divide, 0); i < count; i = find_stale(list, divide, i + 1))
+            visit(i, divide.index(list.computed(i)));
     }
 
     // The first row from `first` on that does not hold the block of its one token as the last one.
@@ -644,7 +683,7 @@ private:
     {
         block_row_state& state = rows_->states_[at];
         const std::span<T> row = rows_->table_.row(at);
-        for (std::size_t b = is_known(at, id) ? std::min<std::size_t>(state.columns, first) : 0; b < columns; ++b)
+        for (std::size_t b = first_stale(at, id, blocks, first); b < columns; ++b)
             row[b] = static_cast<T>(blocks[b]);
         if (state.columns > columns)
             cells::fill(row.subspan(columns, state.columns - columns), pad);
@@ -687,7 +726,7 @@ public:
         bool good = check_count<T>(now.options().blocks - 1, name, reason) &&
                     (pads.values.seq_len == 0 || check_pad_block(pads.values.block, now.options(), reason));
         now.walk([&](const auto& r) {
-            good = good && check_pool(r.blocks(), page_sum::of(r, now), now.options(), r.request, reason);
+            good = good && check_pool(r.blocks().first(page_sum::of(r, now)), now.options(), r.request, reason);
         });
         return good;
     }
@@ -718,18 +757,22 @@ class bounds_array {
 public:
     constexpr explicit bounds_array(std::span<T> out) noexcept : out_(out) {}
 
-    constexpr bool check(const auto& now, const pad_range& /*pads*/, error& reason) const
+    constexpr bool check(const auto& now, const pad_range& pads, error& reason) const
     {
-        return check_room(3, out_.size(), name, reason) && check_count<T>(now.max_seq_len(), name, reason);
+        const step_shape shape = shape_of(now, pads);
+        return check_room(3, out_.size(), name, reason) &&
+               check_count<T>(std::max(shape.max_query_len, shape.max_seq_len), name, reason);
     }
-    constexpr void write(const auto& now, const pad_range& /*pads*/) const
+    constexpr void write(const auto& now, const pad_range& pads) const
     {
-        out_[0] = static_cast<T>(now.max_query_len());
-        out_[1] = out_[2] = static_cast<T>(now.max_seq_len());
+        const step_shape shape = shape_of(now, pads);
+        out_[0] = static_cast<T>(shape.max_query_len);
+        out_[1] = static_cast<T>(shape.max_seq_len);
+        out_[2] = static_cast<T>(now.max_seq_len());
     }
 
 private:
-    static constexpr std::string_view name = "attention_metadata";
+    static constexpr std::string_view name = "attention_bounds";
 
     std::span<T> out_;
 };
@@ -792,6 +835,13 @@ constexpr auto seq_lens(auto&& out) noexcept
     return detail::request_array<detail::element_of<decltype(out)>, detail::seq_len_of>(out);
 }
 
+// 1 where a request's last known token is among those of the step, so that the next one is sampled from its logits; 0 for a
+// chunk of a prompt that does not end it, and for pads, [requests].
+constexpr auto is_complete(auto&& out) noexcept
+{
+    return detail::request_array<detail::element_of<decltype(out)>, detail::is_complete_of>(out);
+}
+
 // The permutation: which of the given requests lies in each row, [requests]. Pads: the number of requests.
 constexpr auto request_order(auto&& out) noexcept
 {
@@ -818,7 +868,7 @@ constexpr auto last_page_len(auto&& out) noexcept
     return detail::request_array<detail::element_of<decltype(out)>, detail::last_page_len_of>(out);
 }
 
-// max_query_len, and bounds of the most keys from above and from below, which are max_seq_len, [3].
+// max_query_len and max_seq_len, pads counted; the most keys of a real request, [3]: bounds from above, from above, from below.
 constexpr auto attention_bounds(auto&& out) noexcept { return detail::bounds_array<detail::element_of<decltype(out)>>(out); }
 
 }  // namespace arrays
@@ -914,9 +964,7 @@ constexpr result<step_shape> try_write(const step<List>& now, const step_size& s
     if (!detail::find_pads(now, size, padding, pads, reason) || !(true && ... && array.check(now, pads, reason)))
         return reason;
     (array.write(now, pads), ...);
-    const bool has_pads = pads.requests() != 0;
-    return step_shape{pads.end.tokens, pads.end.requests, std::max(now.max_query_len(), has_pads ? padding.query_len : 0),
-                      std::max(now.max_seq_len(), has_pads ? padding.seq_len : 0)};
+    return detail::shape_of(now, pads);
 }
 template <class List, step_array<step<List>>... Array>
 constexpr step_shape write(const step<List>& now, const step_size& size, const step_padding& padding, const Array&... array)

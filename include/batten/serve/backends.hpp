@@ -157,7 +157,7 @@ private:
     {
         if (!r.is_context()) {
             generates = true;
-            return r.length == 1 || fail(reason, {error_code::row_over_limit, r.request, r.length, 1, {}});
+            return r.length == 1 || fail(reason, {error_code::generation_of_several, r.request, r.length, {}, {}});
         }
         if (generates)
             return fail(reason, {error_code::context_not_first, r.request, {}, {}, {}});
@@ -198,7 +198,8 @@ struct tensorrt_llm_past_length : no_more_than_seq_len {
 
 // TensorRT-LLM's packed inputs. Pads, where there are any, are generations.
 //
-// Requires  request_order::context_first, and prompt lengths.
+// Requires  request_order::context_first, and prompt lengths. A request that is computed again is in its context up to all that
+//           is known of it: that is its prompt length until then. Blocks are those of step_options::block_size.
 // Errors    a context behind a generation; a generation of several tokens (drafts have logits of their own); a chunk of a
 //           prompt that is not the last one and no multiple of the block.
 struct tensorrt_llm_packed {
@@ -225,16 +226,19 @@ struct tensorrt_llm_packed {
 
 // ---- writing ---------------------------------------------------------------------------------------------------------------
 
-// Writes all arrays of a backend, padded to a size: see try_write in arrays.hpp.
-template <class List, step_backend Backend>
-constexpr result<step_shape> try_write(const step<List>& now, const Backend& backend, const step_size& size = {})
+// Writes all arrays of a backend, and others that you like (arrays::request_order(out), ...), padded to a size: see try_write
+// in arrays.hpp.
+template <class List, step_backend Backend, step_array<step<List>>... Array>
+constexpr result<step_shape> try_write(const step<List>& now, const Backend& backend, const step_size& size = {},
+                                       const Array&... array)
 {
-    return backend.with_arrays([&](const auto&... array) { return try_write(now, size, backend.pads, array...); });
+    return backend.with_arrays(
+        [&](const auto&... own) { return try_write(now, size, backend.pads, own..., array...); });
 }
-template <class List, step_backend Backend>
-constexpr step_shape write(const step<List>& now, const Backend& backend, const step_size& size = {})
+template <class List, step_backend Backend, step_array<step<List>>... Array>
+constexpr step_shape write(const step<List>& now, const Backend& backend, const step_size& size = {}, const Array&... array)
 {
-    return try_write(now, backend, size).value();
+    return try_write(now, backend, size, array...).value();
 }
 
 }  // namespace batten::serve

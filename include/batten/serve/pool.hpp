@@ -6,6 +6,7 @@
 #ifndef BATTEN_SERVE_POOL_HPP_INCLUDED
 #define BATTEN_SERVE_POOL_HPP_INCLUDED
 
+#include <batten/detail/memory.hpp>
 #include <batten/error.hpp>
 
 #include <algorithm>
@@ -35,7 +36,8 @@ struct pool_options {
 // Cost     O(1) a block.
 class block_pool {
 public:
-    // Errors: a block size of 0; no block that is not reserved; ids over block_id, slots (blocks * block_size) over 64 bits.
+    // Errors: a block size of 0; no block that is not reserved; ids over block_id, slots (blocks * block_size) over 64 bits;
+    // no memory.
     constexpr explicit block_pool(pool_options options) : block_pool(try_make(options).value()) {}
     [[nodiscard]] static constexpr result<block_pool> try_make(pool_options options)
     {
@@ -48,7 +50,8 @@ public:
         std::size_t slots = 0;
         if (!batten::detail::multiply(options.blocks, options.block_size, slots) || !integer(slots).fits<std::int64_t>())
             return error{error_code::size_overflow, error::no_row, options.blocks, options.block_size, {}};
-        return block_pool(checked{}, options);
+        const std::size_t bytes = options.blocks * (sizeof(block_id) + sizeof(holder_count));
+        return batten::detail::make_in_memory(bytes, [&] { return block_pool(checked{}, options); });
     }
 
     // A free block, held once; nothing where there is none.
@@ -239,13 +242,13 @@ struct row_change {
 // Gives its blocks back when it is destroyed.
 //
 // Requires  pool and row outlive it and stay where they are, and row[0, blocks().size()) is written by nobody else.
-// Memory    none of its own.
+// Memory    none of its own. One that was moved from has no row, and room for nothing.
 class block_list {
 public:
     constexpr block_list(block_pool& pool, std::span<block_id> row) noexcept : pool_(&pool), row_(row) {}
     constexpr block_list(block_list&& other) noexcept
         : pool_(other.pool_),
-          row_(other.row_),
+          row_(std::exchange(other.row_, {})),
           blocks_(std::exchange(other.blocks_, 0)),
           tokens_(std::exchange(other.tokens_, 0))
     {
@@ -257,7 +260,7 @@ public:
                                                                             "blocks there: clear() it first, or assign()");
             clear();
             pool_ = other.pool_;
-            row_ = other.row_;
+            row_ = std::exchange(other.row_, {});
             blocks_ = std::exchange(other.blocks_, 0);
             tokens_ = std::exchange(other.tokens_, 0);
         }
@@ -287,6 +290,12 @@ public:
         return grow(tokens);
     }
 
+    // How many blocks of the pool append takes for so many tokens, the copy of a shared last one among them. O(1).
+    [[nodiscard]] constexpr std::size_t blocks_needed(std::size_t tokens) const noexcept
+    {
+        return pool_->blocks_for(tokens_ + tokens) - blocks_ + (copies_tail(tokens) ? 1U : 0U);
+    }
+
     // Keeps the first `tokens` tokens and gives back the blocks behind them: rejected draft tokens; 0 to compute it all again.
     // Returns how many columns of the row are left. Errors: more tokens than it has; a block that is not live.
     constexpr std::size_t truncate(std::size_t tokens) { return try_truncate(tokens).value(); }
@@ -309,7 +318,8 @@ public:
     // Another sequence that begins with the first `tokens` tokens of this one, by default all, in the same blocks: beams,
     // n > 1, a common prefix. Nothing is copied yet: append reports a copy to whoever goes on writing in a shared last block.
     //
-    // Requires  `row` is another row, in which no sequence has blocks.
+    // Requires  `row` is another row, in which no sequence has blocks. Tokens that were appended and not computed yet are
+    //           shared, too: fork behind the step that computes them.
     // Errors    more tokens than it has; a row too short; a block that is not live. Then nothing has changed.
     // Cost      O(blocks shared).
     [[nodiscard]] constexpr block_list fork(std::span<block_id> row) const { return fork(row, tokens_); }
@@ -393,6 +403,12 @@ private:
         return row_change{blocks_, 0, {}};
     }
 
+    // Whether others hold the block in which the next tokens go.
+    constexpr bool copies_tail(std::size_t tokens) const noexcept
+    {
+        return tokens != 0 && room() != 0 && pool_->holders(row_[blocks_ - 1]) > 1;
+    }
+
     constexpr bool can_append(std::size_t tokens) const noexcept
     {
         return tokens <= max_tokens() - tokens_ && (room() == 0 || pool_->is_live(row_[blocks_ - 1]));
@@ -408,14 +424,14 @@ private:
 
     constexpr std::optional<row_change> grow(std::size_t tokens) noexcept
     {
-        const bool copies_tail = tokens != 0 && room() != 0 && pool_->holders(row_[blocks_ - 1]) > 1;
-        const std::size_t first = blocks_ - (copies_tail ? 1U : 0U);
+        const bool copies = copies_tail(tokens);
+        const std::size_t first = blocks_ - (copies ? 1U : 0U);
         const std::size_t count = pool_->blocks_for(tokens_ + tokens) - first;
-        const block_id tail = copies_tail ? row_[first] : 0;
+        const block_id tail = copies ? row_[first] : 0;
         if (!pool_->allocate(row_.subspan(first, count)))
             return std::nullopt;
         row_change change{first, count, {}};
-        if (copies_tail) {
+        if (copies) {
             change.copy = block_copy{tail, row_[first]};
             pool_->release(tail);
         }

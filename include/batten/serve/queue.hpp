@@ -3,6 +3,7 @@
 #ifndef BATTEN_SERVE_QUEUE_HPP_INCLUDED
 #define BATTEN_SERVE_QUEUE_HPP_INCLUDED
 
+#include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
 #include <batten/length.hpp>
@@ -12,6 +13,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -78,6 +80,7 @@ namespace detail {
 class id_table {
 public:
     static constexpr std::size_t nowhere = batten::detail::size_limit;
+    static constexpr std::size_t bytes_an_id = 2 * sizeof(std::uint64_t);  // of an entry
 
     constexpr explicit id_table(std::size_t capacity) : entries_(std::bit_ceil(2 * capacity), entry{}) {}
 
@@ -132,7 +135,7 @@ private:
 //          deadline is t + lead or before.
 //          Nobody is lost: who was taken leaves once, by poll (in a batch or expired) or by cancel.
 // Memory   two requests and two to four table entries for each of `capacity`, allocated when it is made; no call allocates.
-// Cost     push O(log buckets), cancel O(1); poll O((buckets + rows that leave) * priorities), and O(requests that wait in a
+// Cost     push O(log buckets), cancel O(1), both expected, whatever the ids; poll O((buckets + rows that leave) * priorities), and O(requests that wait in a
 //          bucket) where a deadline of it is near or has passed.
 template <time_value Time>
 class request_queue {
@@ -142,14 +145,15 @@ public:
     using options_type = queue_options<Time>;
 
     // Errors: no ladder, or one that does not increase; neither rows nor budget; an edge over the budget; a capacity, rows, a
-    // budget or priorities of 0; a negative max_wait or lead.
+    // budget or priorities of 0; a negative max_wait or lead; sizes that overflow; no memory.
     constexpr explicit request_queue(options_type options) : request_queue(try_make(std::move(options)).value()) {}
     [[nodiscard]] static constexpr result<request_queue> try_make(options_type options)
     {
         error reason;
         if (!check(options, reason))
             return reason;
-        return request_queue(checked{}, std::move(options));
+        const std::size_t bytes = options.capacity * bytes_a_request + options.priorities * bytes_a_priority(options);
+        return batten::detail::make_in_memory(bytes, [&] { return request_queue(checked{}, std::move(options)); });
     }
 
     // Takes a request. Returns how many wait.
@@ -213,7 +217,7 @@ public:
     }
 
     // When poll has something to do if nobody comes or leaves: the time to sleep until. Never, where nobody waits.
-    // It may come too soon, after a request with a deadline has left. Requires: arrival + max_wait is a Time.
+    // It may come too soon, after a request with a deadline has left.
     [[nodiscard]] constexpr std::optional<Time> next_due() const
     {
         std::optional<Time> due;
@@ -221,7 +225,7 @@ public:
             if (buckets_[b].count == 0)
                 continue;
             const Time arrival = slots_[oldest_of(b)].waiting.arrival;
-            keep_earlier(due, draining_ || is_full(b) ? arrival : Time(arrival + options_.max_wait));
+            keep_earlier(due, draining_ || is_full(b) ? std::optional(arrival) : has_waited_from(arrival));
             if (const std::optional<Time>& deadline = buckets_[b].deadline)
                 keep_earlier(due, is_near(*deadline) ? *now_ : Time(*deadline - options_.lead));
         }
@@ -232,6 +236,7 @@ public:
     constexpr void drain() noexcept { draining_ = true; }
     [[nodiscard]] constexpr bool is_draining() const noexcept { return draining_; }
 
+    [[nodiscard]] constexpr bool contains(std::uint64_t id) const noexcept { return ids_.find(id) != nobody; }
     [[nodiscard]] constexpr std::size_t pending() const noexcept { return pending_; }
     [[nodiscard]] constexpr std::size_t capacity() const noexcept { return slots_.size(); }
 
@@ -268,6 +273,13 @@ private:
             slots_[i].next = i + 1;
     }
 
+    static constexpr std::size_t bytes_a_request =
+        sizeof(slot_entry) + sizeof(request_type) + 4 * detail::id_table::bytes_an_id;
+    static constexpr std::size_t bytes_a_priority(const options_type& options)
+    {
+        return options.edges.edges().size() * sizeof(list);
+    }
+
     static constexpr bool check(const options_type& options, error& reason)
     {
         using batten::detail::fail;
@@ -283,9 +295,13 @@ private:
             return fail(reason, {error_code::batches_unlimited, error::no_row, {}, {}, {}});
         if (options.edges.limit() > options.budget)
             return fail(reason, {error_code::width_past_maximum, error::no_row, options.edges.limit(), options.budget, {}});
-        const std::size_t buckets = options.edges.edges().size();
-        if (std::size_t lists = 0; !batten::detail::multiply(buckets, options.priorities, lists))
-            return fail(reason, {error_code::size_overflow, error::no_row, buckets, options.priorities, {}});
+        const auto overflows = [&](std::size_t count, std::size_t bytes_each) {
+            std::size_t bytes = 0;
+            return (!batten::detail::multiply(count, bytes_each, bytes) || bytes > batten::detail::size_limit / 2) &&
+                   !fail(reason, {error_code::size_overflow, error::no_row, count, bytes_each, {}});
+        };
+        if (overflows(options.capacity, bytes_a_request) || overflows(options.priorities, bytes_a_priority(options)))
+            return false;
         const auto not_negative = [&](const duration_of<Time>& duration, std::string_view name) {
             return !(duration < duration_of<Time>{}) ||
                    fail(reason, {error_code::argument_negative, error::no_row, {}, {}, name});
@@ -324,6 +340,18 @@ private:
     {
         if (another && (!earliest || *another < *earliest))
             earliest = another;
+    }
+    // arrival + max_wait, never where that is past the last time that there is.
+    constexpr std::optional<Time> has_waited_from(const Time& arrival) const
+    {
+        std::optional<Time> last;
+        if constexpr (std::numeric_limits<Time>::is_specialized)
+            last = std::numeric_limits<Time>::max();
+        else if constexpr (requires { { Time::max() } -> std::same_as<Time>; })  // as std::chrono has it
+            last = Time::max();
+        if (last && Time{} < arrival && *last - arrival < options_.max_wait)
+            return std::nullopt;
+        return Time(arrival + options_.max_wait);
     }
     constexpr bool has_passed(const Time& deadline) const { return !(*now_ < deadline); }
     constexpr bool is_near(const Time& deadline) const
@@ -508,6 +536,11 @@ public:
     {
         const std::lock_guard lock(mutex_);
         return queue_.is_draining();
+    }
+    [[nodiscard]] bool contains(std::uint64_t id) const
+    {
+        const std::lock_guard lock(mutex_);
+        return queue_.contains(id);
     }
     [[nodiscard]] std::size_t pending() const
     {

@@ -98,7 +98,7 @@ public:
             const auto computed = element_at(live_.computed, r);
             const auto known = element_at(live_.known, r);
             if (std::cmp_less(computed, 0))
-                return fail(reason, {error_code::length_negative, r, computed, {}, {}});
+                return fail(reason, {error_code::argument_negative, r, computed, {}, "computed"});
             if (std::cmp_less(known, computed))
                 return fail(reason, {error_code::computed_past_known, r, computed, known, {}});
             if (const std::size_t most = std::min(left_of(r), longest_); !holds_longest && !integer(most).fits<Count>())
@@ -256,6 +256,40 @@ constexpr step_totals schedule(const live_requests<Computed, Known, Order>& live
                                Scheduled&& scheduled)
 {
     return try_schedule(live, options, scheduled).value();
+}
+
+// The requests with tokens in the step, in their order: rows for select(step_inputs{...}, rows), which takes no others.
+//
+// Shapes   scheduled [n]; rows [n], any integers, of which the first ones are written and returned.
+// Errors   fewer rows than requests with tokens; integers that can't hold n - 1. Then nothing is written.
+// Cost     O(requests).
+template <count_range Scheduled, std::ranges::contiguous_range Rows>
+    requires token<std::ranges::range_value_t<Rows>>
+[[nodiscard]] constexpr auto try_scheduled_rows(const Scheduled& scheduled, Rows&& rows)
+    -> result<std::span<std::ranges::range_value_t<Rows>>>
+{
+    using index = std::ranges::range_value_t<Rows>;
+    const std::span<index> out(rows);
+    const std::size_t requests = batten::detail::count(scheduled);
+    const auto is_in_step = [&](std::size_t r) { return batten::detail::element_at(scheduled, r) != 0; };
+    std::size_t count = 0;
+    for (std::size_t r = 0; r < requests; ++r)
+        count += is_in_step(r) ? 1U : 0U;
+    if (count > out.size())
+        return error{error_code::span_too_small, error::no_row, count, out.size(), "rows"};
+    if (requests != 0 && !integer(requests - 1).fits<index>())
+        return error{error_code::value_not_representable, error::no_row, requests - 1, {}, "rows"};
+    count = 0;
+    for (std::size_t r = 0; r < requests; ++r)
+        if (is_in_step(r))
+            out[count++] = static_cast<index>(r);
+    return out.first(count);
+}
+template <count_range Scheduled, std::ranges::contiguous_range Rows>
+    requires token<std::ranges::range_value_t<Rows>>
+[[nodiscard]] constexpr auto scheduled_rows(const Scheduled& scheduled, Rows&& rows)
+{
+    return try_scheduled_rows(scheduled, rows).value();
 }
 
 }  // namespace batten::serve

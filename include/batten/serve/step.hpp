@@ -9,6 +9,7 @@
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
 #include <batten/sequences.hpp>
+#include <batten/serve/pool.hpp>
 
 #include <algorithm>
 #include <array>
@@ -91,9 +92,10 @@ namespace batten::serve {
 // Shapes   tokens [n] sequences, all tokens known of each request, prompt and generated (vector<vector<int>>, token_rows,
 //          ragged_view, inputs{...}); computed, scheduled [n] counts: tokens [computed, computed + scheduled) run in this step;
 //          blocks [at least n, blocks of a request], a matrix_view of block ids: token p lies in block [p / block_size];
-//          ids [n] tell one request from another where rows are used again; prompt_lengths [n].
-// Requires what it refers to outlives it. none, for what is not needed. (Clang before 17 deduces no designated initialisers:
-//          write the members in order.)
+//          ids [n] tell one sequence from another, and are never used again for a third; prompt_lengths [n].
+// Requires what it refers to outlives it, and views (each, token_rows, spans) the step that is made of it: they are kept there.
+//          No row is selected twice. none, for what is not needed. (Clang before 17 deduces no designated initialisers: write
+//          the members in order.)
 template <class Tokens, class Computed, class Scheduled, class Blocks = none_t, class Ids = none_t,
           class PromptLengths = none_t>
 struct step_inputs {
@@ -139,6 +141,12 @@ struct step_options {
     std::size_t max_context = no_limit;  // tokens of a request
     request_order order = request_order::as_given;
 };
+
+// The options of steps whose blocks a pool gives.
+[[nodiscard]] constexpr step_options step_options_of(const block_pool& pool) noexcept
+{
+    return {.block_size = pool.block_size(), .blocks = pool.blocks(), .reserved_blocks = pool.reserved_blocks()};
+}
 
 // ---- pages -----------------------------------------------------------------------------------------------------------------
 
@@ -208,7 +216,7 @@ constexpr bool check_cache(const step_options& options, error& reason)
         return fail(reason,
                     {error_code::pool_without_blocks, error::no_row, options.blocks, options.reserved_blocks, {}});
     std::size_t slots = 0;
-    return batten::detail::multiply(options.blocks, options.block_size, slots) ||
+    return (batten::detail::multiply(options.blocks, options.block_size, slots) && integer(slots).fits<std::int64_t>()) ||
            fail(reason, {error_code::size_overflow, error::no_row, options.blocks, options.block_size, {}});
 }
 
@@ -277,12 +285,12 @@ template <class Holds>
     return i;
 }
 
-// Numbers of a caller's: as the run of memory that they mostly are, which loops read best, else by reference.
+// Numbers of a caller's: as the run of memory that they mostly are, which loops read best, else as wrappers keep a source.
 template <class Numbers>
 inline constexpr bool is_run = std::ranges::contiguous_range<const Numbers> && std::ranges::sized_range<const Numbers>;
 template <class Numbers>
 struct numbers {
-    using type = const Numbers&;
+    using type = batten::detail::kept<Numbers>;
 };
 template <class Numbers>
     requires is_run<Numbers>
@@ -301,9 +309,11 @@ public:
     // `rows_of_inputs`: how many the inputs have, of which `rows` chooses.
     constexpr request_list(const Tokens& tokens, const Inputs& in, std::size_t rows_of_inputs, const Rows& rows)
         : Tokens(tokens),
-          in_(in),
           computed_(in.computed),
           scheduled_(in.scheduled),
+          blocks_(in.blocks),
+          ids_(in.ids),
+          prompt_lengths_(in.prompt_lengths),
           rows_of_inputs_(rows_of_inputs),
           rows_(rows)
     {
@@ -317,17 +327,17 @@ public:
             return entries == rows_of_inputs_ ||
                    fail(reason, {error_code::count_mismatch, error::no_row, entries, rows_of_inputs_, name});
         };
-        if (!Tokens::check(reason) || !same(batten::detail::count(in_.computed), "computed") ||
-            !same(batten::detail::count(in_.scheduled), "scheduled"))
+        if (!Tokens::check(reason) || !same(batten::detail::count(computed_), "computed") ||
+            !same(batten::detail::count(scheduled_), "scheduled"))
             return false;
         if constexpr (has_blocks)
-            if (in_.blocks.rows() < rows_of_inputs_)
-                return same(in_.blocks.rows(), "blocks");
+            if (blocks_.rows() < rows_of_inputs_)
+                return same(blocks_.rows(), "blocks");
         if constexpr (has_ids)
-            if (!same(batten::detail::count(in_.ids), "ids"))
+            if (!same(batten::detail::count(ids_), "ids"))
                 return false;
         if constexpr (has_prompts)
-            return same(batten::detail::count(in_.prompt_lengths), "prompt_lengths");
+            return same(batten::detail::count(prompt_lengths_), "prompt_lengths");
         else
             return true;
     }
@@ -357,12 +367,12 @@ public:
     [[nodiscard]] constexpr auto given_prompt_length(std::size_t i) const
         requires has_prompts
     {
-        return batten::detail::element_at(in_.prompt_lengths, row_of(i));
+        return batten::detail::element_at(prompt_lengths_, row_of(i));
     }
     [[nodiscard]] constexpr std::uint64_t id(std::size_t i) const
         requires has_ids
     {
-        return static_cast<std::uint64_t>(batten::detail::element_at(in_.ids, row_of(i)));
+        return static_cast<std::uint64_t>(batten::detail::element_at(ids_, row_of(i)));
     }
 
     // Whether `ids` are those of the first requests, one for each.
@@ -370,7 +380,7 @@ public:
         requires has_ids
     {
         if constexpr (std::same_as<Rows, every_row> && is_run<typename Inputs::ids_type>) {
-            return std::equal(ids.begin(), ids.end(), std::ranges::data(in_.ids));  // for 64 bits it is memcmp
+            return std::equal(ids.begin(), ids.end(), ids_.data());  // for 64 bits it is memcmp
         } else {
             return find_not(0, ids.size(), [&](std::size_t i) { return id(i) == ids[i]; }) == ids.size();
         }
@@ -378,13 +388,13 @@ public:
     [[nodiscard]] constexpr std::size_t max_blocks() const
         requires has_blocks
     {
-        return in_.blocks.width();
+        return blocks_.width();
     }
     // The row of the block table, max_blocks() ids.
     [[nodiscard]] constexpr auto blocks(std::size_t i) const
         requires has_blocks
     {
-        return in_.blocks.row(row_of(i));
+        return blocks_.row(row_of(i));
     }
 
     [[nodiscard]] constexpr bool is_context(std::size_t i) const
@@ -396,9 +406,11 @@ public:
     }
 
 private:
-    Inputs in_;
     typename numbers<typename Inputs::computed_type>::type computed_;
     typename numbers<typename Inputs::scheduled_type>::type scheduled_;
+    [[no_unique_address]] typename Inputs::blocks_type blocks_;
+    [[no_unique_address]] typename numbers<typename Inputs::ids_type>::type ids_;
+    [[no_unique_address]] typename numbers<typename Inputs::prompt_lengths_type>::type prompt_lengths_;
     std::size_t rows_of_inputs_;
     [[no_unique_address]] Rows rows_;
 };
@@ -658,10 +670,10 @@ private:
         const auto computed = list_.given_computed(i);
         const auto scheduled = list_.given_scheduled(i);
         const std::size_t known = list_.length(i);
-        if (std::cmp_less(computed, 0) || std::cmp_less(scheduled, 0))
-            return detail::fail(
-                reason,
-                {error_code::length_negative, i, std::cmp_less(computed, 0) ? integer(computed) : integer(scheduled), {}, {}});
+        if (std::cmp_less(computed, 0))
+            return detail::fail(reason, {error_code::argument_negative, i, computed, {}, "computed"});
+        if (std::cmp_less(scheduled, 0))
+            return detail::fail(reason, {error_code::argument_negative, i, scheduled, {}, "scheduled"});
         if (scheduled == 0)
             return detail::fail(reason, {error_code::nothing_scheduled, i, {}, {}, {}});
         if (std::cmp_greater(computed, known) || std::cmp_greater(scheduled, known - list_.computed(i)))
