@@ -463,8 +463,10 @@ public:
                 return overdue(a) != overdue(b) ? overdue(a) : !overdue(a) && a.priority < b.priority;
             });
             bucket.resize(std::min(rows, bucket.size()));
-            return leave(full ? departure_reason::filled : overdue(oldest) ? departure_reason::waited : departure_reason::deadline,
-                         width, bucket);
+            const auto reason = full              ? departure_reason::filled
+                                : overdue(oldest) ? departure_reason::waited
+                                                  : departure_reason::deadline;
+            return leave(reason, width, bucket);
         }
         return std::nullopt;
     }

@@ -135,8 +135,8 @@ private:
 //          deadline is t + lead or before.
 //          Nobody is lost: who was taken leaves once, by poll (in a batch or expired) or by cancel.
 // Memory   two requests and two to four table entries for each of `capacity`, allocated when it is made; no call allocates.
-// Cost     push O(log buckets), cancel O(1), both expected, whatever the ids; poll O((buckets + rows that leave) * priorities), and O(requests that wait in a
-//          bucket) where a deadline of it is near or has passed.
+// Cost     push O(log buckets) and cancel O(1), expected (ids are hashed); poll O((buckets + rows that leave) * priorities),
+//          and O(requests that wait in a bucket) where a deadline of it is near or has passed.
 template <time_value Time>
 class request_queue {
 public:
