@@ -369,11 +369,6 @@ TEST_CASE("blocks of tokens that no step had are written, and checked, too: a re
         one.blocks = {1, 3, 5, -1};
         CHECK(write().has_value());
         CHECK(table.row(0) == line{1, 3, 5, -1});
-        one.computed = 8;
-        one.blocks = {6, 7, 4, -1};  // the blocks before are other ones: it shows at the last of them
-        one.scheduled = 2;
-        CHECK(write().has_value());
-        CHECK(table.row(0) == line{6, 7, 4, -1});
     }
     check_throws({error_code::row_out_of_range, no_row, 1, 1, {}}, [&] { table.rows_of.forget(1); });
 }

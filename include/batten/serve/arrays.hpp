@@ -92,9 +92,11 @@ class block_table_array;
 // What a row of a block table holds. The memory is the caller's; block_rows alone reads and writes it.
 struct block_row_state {
     static constexpr std::uint32_t no_block = std::numeric_limits<std::uint32_t>::max();
+    static constexpr std::uint32_t no_row = no_block;
 
     std::uint32_t columns = 0;            // written; those behind hold the pad
     std::uint32_t last_block = no_block;  // in the last of them; none: nobody knows what they hold
+    std::uint32_t next_stale = no_row;    // the next row that the step changes, where this is one
 };
 
 // The block table that a backend reads, in the caller's memory from step to step: of a row, a step writes the blocks of its
@@ -108,7 +110,7 @@ struct block_row_state {
 template <token T>
 class block_rows {
 public:
-    // Errors: fewer ids or states than rows; a table of 2^32 columns or more.
+    // Errors: fewer ids or states than rows; rows or columns that 32 bits don't count.
     constexpr block_rows(matrix_view<T> table, std::span<std::uint64_t> ids, std::span<block_row_state> states)
         : block_rows(try_make(table, ids, states).value())
     {
@@ -119,8 +121,8 @@ public:
         const std::size_t least = std::min(ids.size(), states.size());
         if (least < table.rows())
             return error{error_code::span_too_small, error::no_row, table.rows(), least, "block_rows"};
-        if (!integer(table.width()).fits<std::uint32_t>())
-            return error{error_code::value_not_representable, error::no_row, table.width(), {}, "block_rows"};
+        if (const std::size_t most = std::max(table.rows(), table.width()); most >= block_row_state::no_row)
+            return error{error_code::value_not_representable, error::no_row, most, {}, "block_rows"};
         // Nobody knows what the columns hold now.
         std::fill(states.begin(), states.end(), block_row_state{.columns = static_cast<std::uint32_t>(table.width())});
         std::fill(ids.begin(), ids.end(), std::uint64_t{0});
@@ -159,7 +161,9 @@ private:
     std::span<block_row_state> states_;
     std::size_t known_ = 0;   // the first rows, of which none is forgotten
     std::size_t used_ = 0;    // rows that the last step had requests in
-    bool knows_all_ = false;  // what check found out, for the write behind it
+    // What check found out, for the write behind it: whether the step changes the rows of a list alone, and its first one.
+    bool knows_all_ = false;
+    std::uint32_t first_stale_ = block_row_state::no_row;
 };
 
 // ---- what an array is made of ----------------------------------------------------------------------------------------------
@@ -600,20 +604,21 @@ public:
         // Blocks of scheduled tokens are checked by the step. Others are copied where a row is new, or tokens were computed
         // that no step had.
         bool good = true;
-        const auto check_copied = [&](const auto& r) {
-            const std::size_t last = now.divider().index(r.computed);
-            const std::size_t first = first_stale(r.row, r.list.id(r.request), r.blocks(), last);
-            good = good && check_pool(r.blocks().first(last).subspan(first), now.options(), r.request, reason);
+        const auto check_copied = [&](std::size_t first, std::size_t row, const auto& blocks, std::size_t last) {
+            if (first < last) [[unlikely]]
+                good = good && check_pool(blocks.first(last).subspan(first), now.options(), row, reason);
         };
         rows_->knows_all_ = knows_all(now);
         if (rows_->knows_all_)
             now.divider().visit([&](const auto divide) {
-                each_stale(now.list(), divide, [&](std::size_t i, std::size_t) {
-                    check_copied(scheduled_request<List>{now.list(), i, i, i, now.list().computed(i), 1});
+                list_stale(now.list(), divide, [&](std::size_t i, std::size_t last) {
+                    check_copied(rows_->states_[i].columns, i, now.list().blocks(i), last);
                 });
             });
         else
-            now.walk(check_copied);
+            now.walk([&](const auto& r) {
+                check_copied(held_columns(r.row, r.list.id(r.request)), r.request, r.blocks(), now.divider().index(r.computed));
+            });
         return good;
     }
 
@@ -621,11 +626,10 @@ public:
     {
         const T pad = static_cast<T>(pads.values.block);
         if (rows_->knows_all_)
-            now.divider().visit([&](const auto divide) {
-                each_stale(now.list(), divide, [&](std::size_t i, std::size_t last) {
-                    update(i, now.list().id(i), now.list().blocks(i), last, last + 1, pad);
-                });
-            });
+            for (std::uint32_t i = rows_->first_stale_; i != block_row_state::no_row; i = rows_->states_[i].next_stale) {
+                const std::size_t last = now.divider().index(now.list().computed(i));
+                update(i, now.list().id(i), now.list().blocks(i), last, last + 1, pad);
+            }
         else
             now.walk([&](const auto& r) {
                 update(r.row, r.list.id(r.request), r.blocks(), now.divider().index(r.computed),
@@ -638,15 +642,11 @@ public:
 private:
     static constexpr std::string_view name = "block_table";
 
-    // Of columns [0, first), which hold blocks of computed tokens, the first that is to be written: 0 where the row is new, or
-    // the last of those it holds shows that the blocks were changed.
-    constexpr std::size_t first_stale(std::size_t at, std::uint64_t id, const auto& blocks, std::size_t first) const
+    // Columns of the row that hold the request's blocks.
+    constexpr std::size_t held_columns(std::size_t at, std::uint64_t id) const
     {
         const block_row_state& state = rows_->states_[at];
-        if (rows_->ids_[at] != id || state.last_block == block_row_state::no_block)
-            return 0;
-        const std::size_t held = std::min<std::size_t>(state.columns, first);
-        return held != 0 && std::cmp_not_equal(rows_->table_.row(at)[held - 1], blocks[held - 1]) ? 0 : held;
+        return rows_->ids_[at] == id && state.last_block != block_row_state::no_block ? state.columns : 0;
     }
 
     // Whether each row does, and each request takes one token.
@@ -656,13 +656,19 @@ private:
                now.list().has_same_ids(rows_->ids_.first(now.requests()));
     }
 
-    // Most rows hold the block of the one token already: those that do not are looked for. visit(request, column of its token)
+    // Most rows hold the block of the one token already: those that do not are looked for, once, and listed.
+    // visit(request, column of its token)
     template <class List, class Visit>
-    constexpr void each_stale(const List& list, const auto divide, Visit visit) const
+    constexpr void list_stale(const List& list, const auto divide, Visit visit) const
     {
         const std::size_t count = list.sequence_count();
-        for (std::size_t i = find_stale(list, divide, 0); i < count; i = find_stale(list, divide, i + 1))
+        std::uint32_t* end = &rows_->first_stale_;
+        for (std::size_t i = find_stale(list, divide, 0); i < count; i = find_stale(list, divide, i + 1)) {
             visit(i, divide.index(list.computed(i)));
+            *end = static_cast<std::uint32_t>(i);
+            end = &rows_->states_[i].next_stale;
+        }
+        *end = block_row_state::no_row;
     }
 
     // The first row from `first` on that does not hold the block of its one token as the last one.
@@ -683,11 +689,12 @@ private:
     {
         block_row_state& state = rows_->states_[at];
         const std::span<T> row = rows_->table_.row(at);
-        for (std::size_t b = first_stale(at, id, blocks, first); b < columns; ++b)
+        for (std::size_t b = std::min(held_columns(at, id), first); b < columns; ++b)
             row[b] = static_cast<T>(blocks[b]);
         if (state.columns > columns)
             cells::fill(row.subspan(columns, state.columns - columns), pad);
-        state = {static_cast<std::uint32_t>(columns), static_cast<std::uint32_t>(blocks[columns - 1])};
+        state.columns = static_cast<std::uint32_t>(columns);
+        state.last_block = static_cast<std::uint32_t>(blocks[columns - 1]);
         rows_->ids_[at] = id;
     }
 
