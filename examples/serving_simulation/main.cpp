@@ -197,7 +197,7 @@ void print_batching(const findings& of)
     const bool is_idle = fixed.busy_share() < 0.5;
     std::string figures = fixed_point(throughput_gain(of), 2) + " times the tokens a second with all requests at once";
     if (const auto& rates = of.sustained_rates; !rates.empty() && rates.front() != 0 && !std::isinf(rates.back()))
-        figures += ", " + fixed_point(rates.back() / rates.front(), 2) + " times the load at a median wait of 1 s";
+        figures += ", " + amount(rates.back() / rates.front()) + " times the load at a median wait of 1 s";
     figures += "; as they come, the median latency of static batches is " + amount(latency_gain(of)) + " times as long";
     const bool comes_at_once = of.sustained_rates.empty();
     if (!comes_at_once && is_overloaded(of.at_pace.back(), of.saturated.back()))
