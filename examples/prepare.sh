@@ -42,10 +42,11 @@ install_missing() {
         has_command sudo || fail "needs root or sudo to install: apt-get install ${missing[*]}"
         as_root=(sudo)
     fi
-    install() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; }
+    apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "$@" </dev/null; }
+    install() { apt install -y -q --no-install-recommends "${missing[@]}"; }
     say "installing ${missing[*]}"
     # A fresh machine has no package lists, an old one stale lists: fetch them only where installing fails without.
-    install >"$log" 2>&1 || { quietly "${as_root[@]}" apt-get update -q && quietly install; } || fail "could not install ${missing[*]}"
+    install >"$log" 2>&1 || { quietly apt update -q && quietly install; } || fail "could not install ${missing[*]}"
     hash -r
 }
 
