@@ -77,11 +77,13 @@ std::optional<nanoseconds> date_as_time(std::string text)
     if (text.ends_with('Z'))
         text.replace(text.size() - 1, 1, "+00:00");
     const bool has_zone = text.find_first_of("+-", std::string_view("2023-1-1").size()) != std::string::npos;
-    for (const std::string between : {"%n", "T"}) {
+    for (std::string format : {"%F%n%T", "%FT%T"}) {
         std::istringstream in(text);
         date::sys_time<std::chrono::nanoseconds> time;
+        std::string zone;
         std::chrono::minutes ahead{0};
-        in >> date::parse("%F" + between + (has_zone ? "%T%Ez" : "%T"), time, ahead);
+        // Not date::parse: in some versions it cannot tell its from_stream from the one of std::chrono that g++ 14 has.
+        date::from_stream(in, format.append(has_zone ? "%Ez" : "").c_str(), time, &zone, &ahead);
         if (in && in.peek() == std::istream::traits_type::eof() && std::chrono::abs(ahead) <= std::chrono::hours(14))
             return time.time_since_epoch().count();
     }
