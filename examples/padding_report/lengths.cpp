@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lengths.hpp"
 
+#include "../csv.hpp"
 #include "../text.hpp"
 
 #include <batten/error.hpp>
@@ -77,7 +78,7 @@ std::uint64_t parse_number(std::string_view text, std::uint64_t most, const plac
 class reading {
 public:
     reading(const source& from, const std::string& file, std::istream& in, progress& shown)
-        : from_(from), file_(file), in_(in), shown_(shown)
+        : from_(from), file_(file), in_(in), csv_(in, file), shown_(shown)
     {
     }
 
@@ -93,41 +94,12 @@ public:
         return true;
     }
 
-    // The fields of a CSV record, quoted ones without their quotes (RFC 4180); false at the end of the file. Skips blank lines.
-    bool next_record(std::vector<std::string>& fields)
-    {
-        std::string& text = record_;
-        do {
-            if (!next_line(text))
-                return false;
-        } while (trimmed(text).empty());
-        record_line_ = line_;
-        fields.assign(1, {});
-        bool is_open = false;  // inside quotes, where commas and ends of lines are text
-        for (std::size_t i = 0;; ++i) {
-            if (i == text.size()) {
-                if (!is_open)
-                    return true;
-                fields.back() += '\n';
-                if (!next_line(text))
-                    here().refuse("a quote is opened and never closed");
-                i = static_cast<std::size_t>(-1);
-            } else if (is_open && text[i] == '"' && i + 1 < text.size() && text[i + 1] == '"') {
-                fields.back() += text[i++];
-            } else if (text[i] == '"' && (is_open || fields.back().empty())) {
-                is_open = !is_open;
-            } else if (text[i] == ',' && !is_open) {
-                fields.emplace_back();
-            } else {
-                fields.back() += text[i];
-            }
-        }
-    }
+    [[nodiscard]] csv_reader& csv() { return csv_; }
 
     // Where the record, or the line, began.
     [[nodiscard]] place here(std::string_view kind = {}, std::string_view name = {}) const
     {
-        return {file_, record_line_ != 0 ? record_line_ : line_, kind, name};
+        return {file_, csv_.line() != 0 ? csv_.line() : line_, kind, name};
     }
 
     void add(std::uint64_t length)
@@ -148,10 +120,9 @@ private:
     const source& from_;
     const std::string& file_;
     std::istream& in_;
+    csv_reader csv_;
     progress& shown_;
     std::size_t line_ = 0;
-    std::size_t record_line_ = 0;
-    std::string record_;
 };
 
 // ---- formats ---------------------------------------------------------------------------------------------------------
@@ -183,9 +154,9 @@ bool is_histogram(const std::vector<std::string>& header)
 // Files with one column, and those with the two of a histogram, need no --column.
 void read_csv(reading& file)
 {
-    std::vector<std::string> header;
-    if (!file.next_record(header))
+    if (!file.csv().next())
         file.refuse("the file is empty");
+    const std::vector<std::string> header = file.csv().fields();
     std::vector<std::string> names = file.from().columns;
     const bool counted = file.from().format == "histogram" || (names.empty() && is_histogram(header));
     if (counted)
@@ -199,11 +170,11 @@ void read_csv(reading& file)
     for (const std::string& name : names)
         columns.push_back(find_column(file, header, name));
 
-    std::vector<std::string> fields;
+    const std::vector<std::string>& fields = file.csv().fields();
     const auto number = [&](std::size_t i, std::uint64_t most) {
         return parse_number(fields[columns[i]], most, file.here("column", names[i]));
     };
-    while (file.next_record(fields)) {
+    while (file.csv().next()) {
         if (fields.size() != header.size())
             file.here().refuse("fields here: " + std::to_string(fields.size()) + ", in the header: " +
                                std::to_string(header.size()));

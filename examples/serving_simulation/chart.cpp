@@ -14,32 +14,31 @@ namespace serving_simulation {
 
 namespace {
 
-// Orange and blue are told apart by every kind of colour vision, and each line bears its name.
+// Orange and blue are told apart by every kind of colour vision, and each line bears its name. No variables: viewers other than
+// browsers do not know them, and show the light colours.
 constexpr std::string_view style = R"(
 svg {
-  color-scheme: light dark;
-  --paper: #fdfdfc; --ink: #1b1c1e; --quiet: #5d6066; --hair: #e3e3de; --rule: #a9aba8;
-  --first: #b84a00; --second: #6b6e73; --third: #0a5ea8;
-  background: var(--paper); font-size: 12px;
+  color-scheme: light dark; background: #fdfdfc; font-size: 12px;
   font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif;
 }
-@media (prefers-color-scheme: dark) {
-  svg {
-    --paper: #15171a; --ink: #e9eaec; --quiet: #a2a6ac; --hair: #2c3035; --rule: #5c6269;
-    --first: #f5a15a; --second: #9aa0a6; --third: #6cb4f5;
-  }
-}
-.paper { fill: var(--paper); }
-text { fill: var(--ink); paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
+text { paint-order: stroke; stroke-width: 3px; stroke-linejoin: round; }
 .start { text-anchor: start; } .middle { text-anchor: middle; } .end { text-anchor: end; }
-.title { font-size: 18px; font-weight: 600; } .heading { font-size: 14px; font-weight: 600; }
-.quiet { fill: var(--quiet); } .tick { fill: var(--quiet); font-variant-numeric: tabular-nums; }
-.grid { stroke: var(--hair); } .axis { stroke: var(--rule); } .pace { stroke: var(--rule); stroke-dasharray: 2 3; }
-polyline { fill: none; stroke-width: 2.5; stroke-linejoin: round; } .tail { stroke-width: 1.5; stroke-dasharray: 6 4; }
-polyline.s0 { stroke: var(--first); } polyline.s1 { stroke: var(--second); } polyline.s2 { stroke: var(--third); }
-.s0 { fill: var(--first); } .s1 { fill: var(--second); } .s2 { fill: var(--third); }
+.title { font-size: 18px; font-weight: 600; } .heading { font-size: 14px; font-weight: 600; } .label { font-size: 13px; }
+.value { font-weight: 600; } .value, .tick { font-variant-numeric: tabular-nums; }
+.pace { stroke-dasharray: 2 3; }
+polyline { stroke-width: 2.5; stroke-linejoin: round; } .tail { stroke-width: 1.5; stroke-dasharray: 6 4; }
+.paper { fill: #fdfdfc; } text { fill: #1b1c1e; stroke: #fdfdfc; } .quiet { fill: #5d6066; }
+.grid { stroke: #e3e3de; } .axis, .pace { stroke: #a9aba8; }
+.s0 { fill: #b84a00; } .s1 { fill: #6b6e73; } .s2 { fill: #0a5ea8; }
+polyline.s0 { stroke: #b84a00; } polyline.s1 { stroke: #6b6e73; } polyline.s2 { stroke: #0a5ea8; }
+@media (prefers-color-scheme: dark) {
+  svg { background: #15171a; }
+  .paper { fill: #15171a; } text { fill: #e9eaec; stroke: #15171a; } .quiet { fill: #a2a6ac; }
+  .grid { stroke: #2c3035; } .axis, .pace { stroke: #5c6269; }
+  .s0 { fill: #f5a15a; } .s1 { fill: #9aa0a6; } .s2 { fill: #6cb4f5; }
+  polyline.s0 { stroke: #f5a15a; } polyline.s1 { stroke: #9aa0a6; } polyline.s2 { stroke: #6cb4f5; }
+}
 polyline.s0, polyline.s1, polyline.s2 { fill: none; }
-.label { font-size: 13px; } .value { font-weight: 600; font-variant-numeric: tabular-nums; }
 )";
 
 struct point {
@@ -144,23 +143,23 @@ std::string rate_of_tick(double rate)
     return rate < 9.95 ? fixed_point(rate, rate < 0.995 ? 2 : 1) : whole(rate);
 }
 
-std::string rate_name(const load_point& load)
-{
-    return fixed_point(load.rate, 2) + " a second";
-}
-
 // Ends of lines are labelled with their names, which make room for each other.
 void draw_names(drawing& on, const std::vector<outcome>& outcomes, std::vector<point> ends)
 {
     constexpr double apart = 16;
     std::vector<std::size_t> order(ends.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return ends[a].y > ends[b].y; });
-    double lowest = ends[order.front()].y + apart;
-    for (const std::size_t s : order) {
-        lowest = std::min(ends[s].y, lowest - apart);
-        on.words("label " + style_of(s) + " start", {ends[s].x + 9, lowest + 4}, outcomes[s].name);
-    }
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return ends[a].y < ends[b].y; });
+    for (int round = 0; round < 20; ++round)
+        for (std::size_t i = 1; i < order.size(); ++i) {
+            double& above = ends[order[i - 1]].y;
+            double& below = ends[order[i]].y;
+            const double lacking = std::max(above + apart - below, 0.0);
+            above -= lacking / 2;
+            below += lacking / 2;
+        }
+    for (const std::size_t s : order)
+        on.words("label " + style_of(s) + " start", {ends[s].x + 9, ends[s].y + 4}, outcomes[s].name);
 }
 
 void draw_waits(drawing& on, const std::vector<load_point>& curve, point corner, point opposite)
@@ -179,18 +178,18 @@ void draw_waits(drawing& on, const std::vector<load_point>& curve, point corner,
 
     for (double value = floor; value < 1.5 * ceiling; value *= 10) {
         on.line(value < 1.5 * floor ? "axis" : "grid", {corner.x, up(value)}, {opposite.x, up(value)});
-        on.words("tick end", {corner.x - 8, up(value) + 4}, time_of_tick(value));
+        on.words("quiet tick end", {corner.x - 8, up(value) + 4}, time_of_tick(value));
     }
     for (const load_point& load : curve) {
         const double x = along(load.rate);
         if (load.speed == 1) {
             on.line("pace", {x, corner.y}, {x, opposite.y});
-            on.words("quiet end", {x - 5, corner.y + 11}, rate_name(load));
+            on.words("quiet start", {x + 5, opposite.y - 6}, "as they come");
         }
         const double octaves = std::log2(load.speed);
         if (octaves == std::round(octaves)) {
             on.line("axis", {x, opposite.y}, {x, opposite.y + 4});
-            on.words("tick middle", {x, opposite.y + 18}, rate_of_tick(load.rate));
+            on.words("quiet tick middle", {x, opposite.y + 18}, rate_of_tick(load.rate));
         }
     }
     on.words("quiet middle", {(corner.x + opposite.x) / 2, opposite.y + 37}, "requests a second");
@@ -218,21 +217,20 @@ void draw_waits(drawing& on, const std::vector<load_point>& curve, point corner,
 
 // ---- bars ------------------------------------------------------------------------------------------------------------
 
+// The longest bar there may be stands for `most`.
 template <class Value, class ToText>
 void draw_bars(drawing& on, std::string_view heading, std::string_view below, const std::vector<outcome>& outcomes,
-               point corner, double width, Value value, ToText to_text)
+               point corner, double most, Value value, ToText to_text)
 {
+    constexpr double longest = 184;
     constexpr double step = 40;
     constexpr double thickness = 14;
     on.words("heading start", corner, heading);
     on.words("quiet start", {corner.x, corner.y + 17}, below);
-    double most = 1e-9;
-    for (const outcome& o : outcomes)
-        most = std::max(most, value(o));
     for (std::size_t s = 0; s < outcomes.size(); ++s) {
         const double top = corner.y + 46 + step * static_cast<double>(s);
         const std::string shown = to_text(value(outcomes[s]));
-        const double end = corner.x + (width - 64) * value(outcomes[s]) / most;  // the longest leaves room for its value
+        const double end = corner.x + longest * value(outcomes[s]) / most;
         on.words("label start", {corner.x, top - 5}, outcomes[s].name);
         on.rectangle(style_of(s), {corner.x, top}, {end, top + thickness}, outcomes[s].name + ": " + shown);
         on.words("value start", {end + 6, top + thickness - 3}, shown);
@@ -245,24 +243,28 @@ std::string chart(const std::string& title, const std::vector<outcome>& at_pace,
                   const std::vector<load_point>& curve)
 {
     constexpr double width = 880;
-    constexpr double height = 640;
     constexpr double margin = 28;
-    drawing on(width, height, "Static batches, dynamic batches in buckets and iteration-level steps compared: " + title);
+    const double bars = curve.empty() ? 98 : 474;
+    drawing on(width, bars + 184, "Static batches, dynamic batches in buckets and iteration-level steps compared: " + title);
     on.words("title start", {margin, 38}, title);
-    on.words("heading start", {margin, 74}, "Wait for the first token against load");
-    on.words("quiet start", {margin, 91},
-             "Median; dashed: 99th percentile. Beyond what a strategy can serve, waits grow as long as requests come.");
-    draw_waits(on, curve, {margin + 50, 108}, {width - margin - 122, 370});
+    on.words("quiet start", {margin, 57}, "Simulated. What a step costs is assumed, not measured.");
+    if (!curve.empty()) {
+        on.words("heading start", {margin, 92}, "Wait for the first token against load");
+        on.words("quiet start", {margin, 109},
+                 "Median; dashed: 99th percentile. Beyond what a strategy can serve, waits grow as long as requests come.");
+        draw_waits(on, curve, {margin + 62, 126}, {width - margin - 122, 388});
+    }
 
     constexpr double column = (width - 2 * margin) / 3;
+    double most = 0;
+    for (const outcome& o : saturated)
+        most = std::max(most, o.tokens_a_second());
     const auto as_percent = [](double share) { return percent(share) + " %"; };
-    draw_bars(on, "Answers, tokens a second", "all requests at once", saturated, {margin, 456}, column - 20,
+    draw_bars(on, "Answers, tokens a second", "all requests at once", saturated, {margin, bars}, most,
               [](const outcome& o) { return o.tokens_a_second(); }, amount);
-    const auto pace = std::find_if(curve.begin(), curve.end(), [](const load_point& load) { return load.speed == 1; });
-    const std::string at = ", at " + rate_name(*pace);
-    draw_bars(on, "Padding", "of tokens computed" + at, at_pace, {margin + column, 456}, column - 20,
+    draw_bars(on, "Padding", "of tokens computed, as they come", at_pace, {margin + column, bars}, 1,
               [](const outcome& o) { return o.padding(); }, as_percent);
-    draw_bars(on, "KV cache wasted", "of what is reserved" + at, at_pace, {margin + 2 * column, 456}, column - 20,
+    draw_bars(on, "KV cache wasted", "of what is reserved, as they come", at_pace, {margin + 2 * column, bars}, 1,
               [](const outcome& o) { return o.kv_wasted(); }, as_percent);
     return on.finish();
 }

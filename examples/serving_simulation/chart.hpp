@@ -17,7 +17,7 @@ struct load_point {
     std::vector<outcome> outcomes{};
 };
 
-// `at_pace` and `saturated`: as they come, and all at once. `curve` is in order of load.
+// `at_pace` and `saturated`: as they come, and all at once. `curve` is in order of load; empty: there is no load to speak of.
 std::string chart(const std::string& title, const std::vector<outcome>& at_pace, const std::vector<outcome>& saturated,
                   const std::vector<load_point>& curve);
 

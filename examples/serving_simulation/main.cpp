@@ -67,14 +67,29 @@ std::string spread(const std::vector<request>& requests, Member member)
     return "median " + at(50) + ", 95th percentile " + at(95) + ", longest " + grouped(values.back());
 }
 
+// How many come at the same time, at the most.
+std::size_t most_together(const std::vector<request>& requests)
+{
+    std::size_t most = 0;
+    std::size_t first = 0;
+    for (std::size_t r = 0; r < requests.size(); ++r) {
+        if (requests[r].arrival != requests[first].arrival)
+            first = r;
+        most = std::max(most, r - first + 1);
+    }
+    return most;
+}
+
 void print_requests(const trace& of, double speed)
 {
     if (!of.made_up.empty())
         print_wrapped(std::cout, of.made_up);
     const nanoseconds span = of.requests.back().arrival;
-    std::cout << of.name << ": " << grouped(of.requests.size()) << " requests in " << duration(span);
+    std::cout << of.name << ": " << counted(of.requests.size(), "request");
     if (span != 0)
-        std::cout << ", " << fixed_point(rate_of(of.requests), 2) << " a second";
+        std::cout << " in " << duration(span) << ", " << fixed_point(rate_of(of.requests), 2) << " a second";
+    if (const std::size_t together = most_together(of.requests); together != 1)
+        std::cout << ", up to " << grouped(together) << " at one time";
     if (speed != 1)
         std::cout << " (" << short_decimal(speed) << " times the trace's own pace)";
     std::cout << "\n  prompts    " << spread(of.requests, &request::prompt) << "\n  generated  "
@@ -87,17 +102,24 @@ void print_settings(const settings& chosen, const std::vector<request>& requests
     print_wrapped(std::cout, "Time of a step: " + short_decimal(cost.step_us) + " us + " + short_decimal(cost.token_us) +
                   " us a token computed, pads too, + " + short_decimal(cost.kv_us) + " us a KV entry that a row reads + " +
                   short_decimal(cost.pair_us) + " us a pair of a token and one it attends to.");
-    print_wrapped(std::cout, "KV cache: " + grouped(chosen.kv_tokens) + " tokens; a request has " + grouped(chosen.context) +
-                  " at the most, which is what each row of a batch reserves: " + grouped(chosen.kv_tokens / chosen.context) +
-                  " rows fit.");
-    print_wrapped(std::cout, "static: " + grouped(contiguous_rows(chosen)) +
-                  " rows in order of arrival, fewer once the first has waited " + duration(chosen.max_wait) +
+    const std::string_view origin = cost == cost_model{} ? "arithmetic for a model of 8 billion parameters in 16 bits, on one "
+                                                           "device with 80 GB at 3 TB/s and 400 Tflop/s."
+                                                         : "those of the command line.";
+    print_wrapped(std::cout, std::string("These constants are assumptions, not measurements: ").append(origin));
+    print_wrapped(std::cout, "Not modelled: computing while memory is read, kernels that suit some shapes better, the CPU's "
+                  "work, prefixes that requests share, several devices, requests that are refused or given up.");
+    std::cout << '\n';
+    print_wrapped(std::cout, "KV cache: " + grouped(chosen.kv_tokens) + " tokens. Each row of a padded batch reserves " +
+                  grouped(chosen.context) + ", enough for the longest prompt and the longest answer: room for " +
+                  counted(chosen.kv_tokens / chosen.context, "row") + ".");
+    print_wrapped(std::cout, "static: " + counted(contiguous_rows(chosen), "row") +
+                  " in order of arrival, fewer once the first has waited " + duration(chosen.max_wait) +
                   "; as wide as the longest prompt, until the longest answer is done.");
     const auto edges = bucket_edges(chosen, requests);
     print_wrapped(std::cout, "dynamic, buckets: rows of one bucket, at most " + grouped(std::max(chosen.cells, edges.back())) +
                   " cells and what the cache holds, or once the first has waited " + duration(chosen.max_wait) +
                   "; as wide as the bucket's edge (" + joined(edges, ", ", [](std::size_t e) { return grouped(e); }) +
-                  "), until the longest answer is done.");
+                  ": those that pad least on these very prompts), until the longest answer is done.");
     print_wrapped(std::cout, "iteration-level: at each step one token of every live request (" + grouped(chosen.live) +
                   " at the most), then prompts in order of arrival, in chunks, up to " + grouped(chosen.budget) +
                   " tokens; KV blocks of " + grouped(chosen.block) +
@@ -142,6 +164,8 @@ void print_table(const findings& of)
                       [p](const outcome& o) { return duration(percentile(o.latencies, p)); });
     print_line("KV cache wasted, % of what is reserved", at_pace, [](const outcome& o) { return percent(o.kv_wasted()); });
     print_line("  all requests at once", saturated, [](const outcome& o) { return percent(o.kv_wasted()); });
+    print_line("  if each row reserved only what its batch comes to", at_pace,
+               [](const outcome& o) { return percent(o.kv_wasted_at_least()); });
     print_line("KV cache wasted, tokens a request that holds some", at_pace,
                   [](const outcome& o) { return amount(o.wasted_a_reservation()); });
     print_line("tokens computed again for want of blocks", at_pace, [](const outcome& o) { return grouped(o.recomputed); });
@@ -167,15 +191,19 @@ double latency_gain(const findings& of)
 void print_batching(const findings& of)
 {
     const outcome& fixed = of.at_pace.front();
-    const bool is_overloaded =
-        latency_gain(of) >= clearly && fixed.tokens_a_second() > 0.95 * of.saturated.front().tokens_a_second();
+    const auto is_overloaded = [](const outcome& at_pace, const outcome& saturated) {
+        return at_pace.busy_share() > 0.95 && at_pace.tokens_a_second() > 0.95 * saturated.tokens_a_second();
+    };
     const bool is_idle = fixed.busy_share() < 0.5;
     std::string figures = fixed_point(throughput_gain(of), 2) + " times the tokens a second with all requests at once";
     if (const auto& rates = of.sustained_rates; !rates.empty() && rates.front() != 0 && !std::isinf(rates.back()))
-        figures += ", " + fixed_point(rates.back() / rates.front(), 2) + " times the load at a median wait of 1 s";
+        figures += ", " + amount(rates.back() / rates.front()) + " times the load at a median wait of 1 s";
     figures += "; as they come, the median latency of static batches is " + amount(latency_gain(of)) + " times as long";
-    if (is_overloaded)
-        figures += " (they cannot keep up, and so it grows as long as requests come)";
+    const bool comes_at_once = of.sustained_rates.empty();
+    if (!comes_at_once && is_overloaded(of.at_pace.back(), of.saturated.back()))
+        figures += " (neither keeps up with what comes, and so both grow as long as requests come)";
+    else if (!comes_at_once && is_overloaded(fixed, of.saturated.front()))
+        figures += " (they do not keep up with what comes, and so it grows as long as requests come)";
     if (throughput_gain(of) >= clearly || (latency_gain(of) >= clearly && !is_idle))
         return print_wrapped(std::cout, "Iteration-level steps are far ahead of static batches: " + figures + ".");
     std::string reason;
@@ -202,10 +230,12 @@ void print_paging(const findings& of, std::size_t block)
                   " on average; contiguous rows waste " + amount(of.at_pace.front().wasted_a_reservation()) + ".");
 }
 
-// Half octaves around the pace of the trace.
+// Half octaves around the pace of the trace; none, where all come at once.
 std::vector<load_point> loads(const std::vector<request>& requests, const settings& chosen)
 {
     std::vector<load_point> curve;
+    if (rate_of(requests) == 0)
+        return curve;
     for (int half_octave = -6; half_octave <= 6; ++half_octave) {
         const double speed = std::pow(2.0, half_octave / 2.0);
         curve.push_back({speed, speed * rate_of(requests), compare(faster(requests, speed), chosen)});
@@ -259,7 +289,9 @@ int main(int argc, char** argv)
     app.add_option("--kv-us", chosen.cost.kv_us, "a KV entry that a row reads")->check(cost)->capture_default_str();
     app.add_option("--pair-us", chosen.cost.pair_us, "a token and one it attends to")->check(cost)->capture_default_str();
     app.add_option("--kv-tokens", chosen.kv_tokens, "tokens that the KV cache holds")->check(count)->capture_default_str();
-    app.add_option("--context", chosen.context, "tokens of a request, at the most; default: of the longest")->check(count);
+    app.add_option("--context", chosen.context,
+                   "tokens that a row of a padded batch reserves; default: the longest prompt and the longest answer")
+        ->check(count);
     app.add_option("--rows", chosen.rows, "of a static batch")->check(count)->capture_default_str();
     app.add_option("--cells", chosen.cells, "of a batch of a bucket")->check(count)->capture_default_str();
     app.add_option("--buckets", chosen.buckets, "at the most")
@@ -279,8 +311,6 @@ int main(int argc, char** argv)
         trace of = read_trace(from);
         of.requests = faster(std::move(of.requests), speed);
         chosen = fitted(chosen, of.requests);
-        if (!svg.empty() && rate_of(of.requests) == 0)
-            refuse("all requests come at once: there is no load to draw waits against");
 
         print_requests(of, speed);
         print_settings(chosen, of.requests);

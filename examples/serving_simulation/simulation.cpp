@@ -21,6 +21,8 @@ namespace serving_simulation {
 
 namespace {
 
+constexpr std::size_t edge_multiple = 8;  // tokens
+
 double ratio(double a, double b)
 {
     return b == 0 ? 0 : a / b;
@@ -45,6 +47,7 @@ protected:
     struct cache_use {
         std::size_t reserved = 0;
         std::size_t used = 0;
+        std::size_t needed = 0;
         std::size_t reservations = 0;
     };
 
@@ -60,6 +63,7 @@ protected:
         counted_.pads += work.tokens - real_tokens;
         counted_.reserved += static_cast<double>(time) * static_cast<double>(cache.reserved);
         counted_.used += static_cast<double>(time) * static_cast<double>(cache.used);
+        counted_.needed += static_cast<double>(time) * static_cast<double>(cache.needed);
         counted_.reservations += static_cast<double>(time) * static_cast<double>(cache.reservations);
     }
     void wasted(std::size_t tokens) { counted_.most_wasted = std::max(counted_.most_wasted, tokens); }
@@ -110,16 +114,19 @@ public:
         for (;;) {
             for (; has_arrived(); ++next_)
                 queue_.push({.id = next_, .length = requests_[next_].prompt}, requests_[next_].arrival);
-            if (!has_next())
+            // A job is known to be whole. Where requests come by and by nobody knows the last one: it waits for others, too.
+            if (!has_next() && requests_.back().arrival == 0)
                 queue_.drain();
             if (const auto batch = queue_.poll(now_)) {
                 serve(*batch);
                 continue;
             }
-            const auto due = queue_.next_due();
-            if (!due && !has_next())
+            auto due = queue_.next_due();
+            if (has_next())
+                due = due ? std::min(*due, requests_[next_].arrival) : requests_[next_].arrival;
+            if (!due)
                 return finish();
-            now_ = !has_next() ? *due : due ? std::min(*due, requests_[next_].arrival) : requests_[next_].arrival;
+            now_ = *due;
         }
     }
 
@@ -139,6 +146,7 @@ private:
                          [&](std::size_t a, std::size_t b) { return requests_[a].generated < requests_[b].generated; });
         const std::uint64_t rows = rows_.size();
         const std::uint64_t width = width_ == width_of_batch::edge ? batch.width : longest;
+        columns_ = static_cast<std::size_t>(width) + requests_[rows_.back()].generated;
 
         step({rows * width, rows * width, rows * causal_pairs(0, width)}, real, real);
         for (const std::size_t r : rows_)
@@ -163,12 +171,14 @@ private:
     void step(const step_work& work, std::uint64_t real_tokens, std::size_t cached)
     {
         const std::size_t rows = rows_.size();
-        compute(work, real_tokens, rows, {rows * chosen_.context, cached, rows});
+        compute(work, real_tokens, rows,
+                {.reserved = rows * chosen_.context, .used = cached, .needed = rows * columns_, .reservations = rows});
     }
 
     queue_type queue_;
     width_of_batch width_;
     std::vector<std::size_t> rows_{};
+    std::size_t columns_ = 0;  // of the batch, once its longest answer is done
 };
 
 // ---- iteration-level steps -------------------------------------------------------------------------------------------
@@ -274,7 +284,8 @@ private:
         const auto graph =
             totals.prefills != 0 ? graphs_.end() : std::lower_bound(graphs_.begin(), graphs_.end(), totals.tokens);
         step_work work{.tokens = graph == graphs_.end() ? totals.tokens : *graph};
-        cache_use cache{.reserved = pool_.live_blocks() * pool_.block_size(), .used = 0, .reservations = live_.size()};
+        const std::size_t reserved = pool_.live_blocks() * pool_.block_size();
+        cache_use cache{.reserved = reserved, .used = 0, .needed = reserved, .reservations = live_.size()};
         for (std::size_t i = 0; i < live_.size(); ++i) {
             const std::size_t cached = computed_[i] + scheduled_[i];
             cache.used += cached;
@@ -353,6 +364,10 @@ double outcome::kv_wasted() const
 {
     return ratio(reserved - used, reserved);
 }
+double outcome::kv_wasted_at_least() const
+{
+    return ratio(needed - used, needed);
+}
 double outcome::wasted_a_reservation() const
 {
     return ratio(reserved - used, reservations);
@@ -366,16 +381,18 @@ nanoseconds percentile(const std::vector<nanoseconds>& sorted, double p)
 
 settings fitted(settings chosen, const std::vector<request>& requests)
 {
-    std::size_t longest = 0;
-    for (std::size_t r = 0; r < requests.size(); ++r) {
-        const std::size_t tokens = requests[r].prompt + requests[r].generated;
-        if (chosen.context != 0 && tokens > chosen.context)
-            refuse("request " + std::to_string(r) + " (by arrival) has " + grouped(tokens) + " tokens, the context is " +
-                   grouped(chosen.context));
-        longest = std::max(longest, tokens);
+    // In a padded batch the longest answer may come after the pads of the longest prompt, though both are not of one request.
+    std::size_t prompt = 0;
+    std::size_t answer = 0;
+    for (const request& r : requests) {
+        prompt = std::max(prompt, (r.prompt + edge_multiple - 1) / edge_multiple * edge_multiple);
+        answer = std::max(answer, r.generated);
     }
     if (chosen.context == 0)
-        chosen.context = longest;
+        chosen.context = prompt + answer;
+    if (chosen.context < prompt + answer)
+        refuse("a row may come to " + grouped(prompt + answer) + " tokens (a prompt padded to " + grouped(prompt) +
+               ", an answer of " + grouped(answer) + "), the context is " + grouped(chosen.context));
     if (chosen.kv_tokens / chosen.block * chosen.block < chosen.context)
         refuse("a context of " + grouped(chosen.context) + " tokens does not fit a cache of " + grouped(chosen.kv_tokens) +
                " in blocks of " + grouped(chosen.block));
@@ -394,7 +411,8 @@ std::vector<std::size_t> bucket_edges(const settings& chosen, const std::vector<
     std::vector<std::size_t> prompts;
     for (const request& r : requests)
         prompts.push_back(r.prompt);
-    return batten::plan::optimal_edges(batten::plan::histogram(prompts), {.max_edges = chosen.buckets, .multiple = 8}).edges;
+    const batten::plan::histogram lengths(prompts);
+    return batten::plan::optimal_edges(lengths, {.max_edges = chosen.buckets, .multiple = edge_multiple}).edges;
 }
 
 // ---- the three -------------------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ struct step_work {
     std::uint64_t pairs = 0;       // of a token and one that it attends to
 };
 
-// The time of a step is a sum. The figures come from arithmetic, not from a measurement: a model of 8 billion parameters in 16
-// bits, 32 layers of width 4096, 8 heads of 128 for keys and values, on one device with 80 GB of memory at 3 TB/s (2.6 TB/s for
+// The time of a step is a sum. The figures are assumptions, by arithmetic: a model of 8 billion parameters in 16 bits, 32
+// layers of width 4096, 8 heads of 128 for keys and values, on one device with 80 GB of memory at 3 TB/s (2.6 TB/s for
 // scattered reads) and 400 Tflop/s in use.
 struct cost_model {
     double step_us = 6000;    // weights, 16 GB, are read once a step; launches
@@ -29,12 +29,13 @@ struct cost_model {
     double pair_us = 0.0013;  // 0.5 Mflop
 
     [[nodiscard]] nanoseconds time(const step_work& work) const;
+    friend bool operator==(const cost_model&, const cost_model&) = default;
 };
 
 struct settings {
     cost_model cost{};
-    std::size_t kv_tokens = 400'000;   // that the cache holds
-    std::size_t context = 0;           // tokens of prompt and answer, at the most; 0: the most that the trace has
+    std::size_t kv_tokens = 400'000;   // that the cache holds: 52 GB
+    std::size_t context = 0;           // tokens of a row, at the most: prompt, pads and answer; 0: what the trace comes to
     // Batches that stay together until their longest answer is done.
     std::size_t rows = 32;             // at the most; the cache may hold fewer
     std::size_t cells = 32'768;        // of a batch of a bucket: rows x edge; at least one row
@@ -61,6 +62,7 @@ struct outcome {
     // Of the cache, summed over busy time, in tokens x ns.
     double reserved = 0;
     double used = 0;
+    double needed = 0;                      // reserved, if each row reserved what its batch comes to and no more
     double reservations = 0;                // requests that have a part of the cache
     std::size_t most_wasted = 0;            // of pages: tokens of one request's part that lay unused, at one step
 
@@ -68,14 +70,15 @@ struct outcome {
     [[nodiscard]] double busy_share() const;
     [[nodiscard]] double tokens_a_second() const;
     [[nodiscard]] double rows_a_step() const;
-    [[nodiscard]] double kv_wasted() const;           // share of what is reserved
+    [[nodiscard]] double kv_wasted() const;             // share of what is reserved
+    [[nodiscard]] double kv_wasted_at_least() const;    // share of what is needed
     [[nodiscard]] double wasted_a_reservation() const;  // tokens
 };
 
 // By nearest rank; `sorted` is not empty.
 nanoseconds percentile(const std::vector<nanoseconds>& sorted, double p);
 
-// Fills in what follows from the requests, and checks that each fits. Errors: std::runtime_error.
+// Fills in what follows from the requests, and checks that they fit. Errors: std::runtime_error.
 settings fitted(settings chosen, const std::vector<request>& requests);
 // Rows that the cache holds where each reserves the whole context.
 std::size_t contiguous_rows(const settings& chosen);

@@ -3,8 +3,11 @@
 
 #include "words.hpp"
 
+#include "../csv.hpp"
+
+#include <date/date.h>
+
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -12,6 +15,7 @@
 #include <fstream>
 #include <numbers>
 #include <optional>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -24,25 +28,6 @@ constexpr nanoseconds second = 1'000'000'000;
 constexpr nanoseconds last_time = nanoseconds{1} << 62U;
 
 // ---- text ------------------------------------------------------------------------------------------------------------
-
-std::string_view trimmed(std::string_view text)
-{
-    constexpr std::string_view blanks = " \t\r";
-    const std::size_t first = text.find_first_not_of(blanks);
-    return first == std::string_view::npos ? text.substr(0, 0)
-                                           : text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
-std::vector<std::string_view> split(std::string_view line)
-{
-    std::vector<std::string_view> fields;
-    for (std::size_t end = line.find(','); end != std::string_view::npos; end = line.find(',')) {
-        fields.push_back(trimmed(line.substr(0, end)));
-        line.remove_prefix(end + 1);
-    }
-    fields.push_back(trimmed(line));
-    return fields;
-}
 
 // Small letters without what separates words: ContextTokens and context_tokens are the same.
 std::string plain(std::string_view name)
@@ -67,78 +52,42 @@ std::optional<std::uint64_t> take_number(std::string_view& text, std::uint64_t m
     return number;
 }
 
-bool take(std::string_view& text, std::string_view any_of)
-{
-    if (text.empty() || any_of.find(text.front()) == std::string_view::npos)
-        return false;
-    text.remove_prefix(1);
-    return true;
-}
-
 // ---- times -----------------------------------------------------------------------------------------------------------
 
-// .25 of a unit; digits beyond the nanosecond are dropped.
-std::optional<nanoseconds> take_fraction(std::string_view& text, nanoseconds unit)
-{
-    nanoseconds fraction = 0;
-    if (!take(text, "."))
-        return fraction;
-    bool has_digits = false;
-    for (; !text.empty() && text.front() >= '0' && text.front() <= '9'; text.remove_prefix(1)) {
-        unit /= 10;
-        fraction += unit * (text.front() - '0');
-        has_digits = true;
-    }
-    return has_digits ? std::optional(fraction) : std::nullopt;
-}
-
-// 12.5, in units.
+// 12.5, in units; digits beyond the nanosecond are dropped.
 std::optional<nanoseconds> number_as_time(std::string_view text, nanoseconds unit)
 {
     const auto whole = take_number(text, static_cast<std::uint64_t>(last_time / unit) - 1);
-    const auto fraction = take_fraction(text, unit);
-    if (!whole || !fraction || !text.empty())
+    if (!whole)
         return std::nullopt;
-    return static_cast<nanoseconds>(*whole) * unit + *fraction;
+    nanoseconds time = static_cast<nanoseconds>(*whole) * unit;
+    if (text.starts_with('.'))
+        for (text.remove_prefix(1); !text.empty() && text.front() >= '0' && text.front() <= '9'; text.remove_prefix(1)) {
+            unit /= 10;
+            time += unit * (text.front() - '0');
+        }
+    return text.empty() ? std::optional(time) : std::nullopt;
 }
 
 // 2023-11-16 18:15:46.6805900, with a T between or a time zone (Z, +01:00) behind as well.
-std::optional<nanoseconds> date_as_time(std::string_view text)
+std::optional<nanoseconds> date_as_time(std::string text)
 {
-    const auto year = take_number(text, 2200);  // what nanoseconds in 64 bits reach
-    const bool has_month = take(text, "-");
-    const auto month = take_number(text, 12);
-    const bool has_day = take(text, "-");
-    const auto day = take_number(text, 31);
-    const bool has_clock = take(text, " T");
-    const auto hour = take_number(text, 23);
-    const bool has_minute = take(text, ":");
-    const auto minute = take_number(text, 59);
-    const bool has_second = take(text, ":");
-    const auto seconds = take_number(text, 60);
-    if (!year || *year < 1970 || !has_month || !month || !has_day || !day || !has_clock || !hour || !has_minute || !minute ||
-        !has_second || !seconds)
+    if (text < "1970" || text >= "2200")  // what nanoseconds in 64 bits reach
         return std::nullopt;
-    const auto fraction = take_fraction(text, second);
-    const std::chrono::year_month_day date(std::chrono::year(static_cast<int>(*year)),
-                                           std::chrono::month(static_cast<unsigned>(*month)),
-                                           std::chrono::day(static_cast<unsigned>(*day)));
-    if (!fraction || !date.ok())
-        return std::nullopt;
-    nanoseconds offset = 0;
-    if (const bool is_ahead = text.starts_with('+'); !take(text, "Z") && take(text, "+-")) {
-        const auto zone_hour = take_number(text, 14);
-        const bool has_zone_minute = take(text, ":");
-        const auto zone_minute = take_number(text, 59);
-        if (!zone_hour || !has_zone_minute || !zone_minute)
-            return std::nullopt;
-        offset = static_cast<nanoseconds>(*zone_hour * 60 + *zone_minute) * 60 * (is_ahead ? -1 : 1);
+    if (text.ends_with('Z'))
+        text.replace(text.size() - 1, 1, "+00:00");
+    const bool has_zone = text.find_first_of("+-", std::string_view("2023-1-1").size()) != std::string::npos;
+    for (std::string format : {"%F%n%T", "%FT%T"}) {
+        std::istringstream in(text);
+        date::sys_time<std::chrono::nanoseconds> time;
+        std::string zone;
+        std::chrono::minutes ahead{0};
+        // Not date::parse: in some versions it cannot tell its from_stream from the one of std::chrono that g++ 14 has.
+        date::from_stream(in, format.append(has_zone ? "%Ez" : "").c_str(), time, &zone, &ahead);
+        if (in && in.peek() == std::istream::traits_type::eof() && std::chrono::abs(ahead) <= std::chrono::hours(14))
+            return time.time_since_epoch().count();
     }
-    if (!text.empty())
-        return std::nullopt;
-    const auto days = static_cast<nanoseconds>(std::chrono::sys_days(date).time_since_epoch().count());
-    const auto of_day = static_cast<nanoseconds>((*hour * 60 + *minute) * 60 + *seconds);
-    return (days * 86'400 + of_day + offset) * second + *fraction;
+    return std::nullopt;
 }
 
 // ---- what is made up -------------------------------------------------------------------------------------------------
@@ -194,7 +143,7 @@ trace make_up(const source& from)
 
 class reading {
 public:
-    explicit reading(const source& from) : from_(from), file_(from.path, std::ios::binary) {}
+    explicit reading(const source& from) : from_(from), file_(from.path, std::ios::binary), csv_(file_, from.path) {}
 
     trace read()
     {
@@ -203,15 +152,15 @@ public:
         if (!file_)
             refuse(from_.path + ": cannot be read");
         trace found{.name = std::filesystem::path(from_.path).filename().string()};
-        if (!next_line())
+        if (!csv_.next())
             refuse(from_.path + ": the file is empty");
         read_header();
-        while ((from_.first == 0 || found.requests.size() < from_.first) && next_line())
+        while ((from_.first == 0 || found.requests.size() < from_.first) && csv_.next())
             found.requests.push_back(next_request());
-        if (found.requests.empty())
-            refuse(from_.path + ": there are no requests in it");
         if (file_.bad())
             refuse(from_.path + ": cannot be read to its end");
+        if (found.requests.empty())
+            refuse(from_.path + ": there are no requests in it");
         if (arrival_) {
             std::stable_sort(found.requests.begin(), found.requests.end(),
                              [](const request& a, const request& b) { return a.arrival < b.arrival; });
@@ -226,31 +175,14 @@ public:
     }
 
 private:
-    [[noreturn]] void refuse_line(const std::string& reason) const
-    {
-        refuse(from_.path + ":" + std::to_string(number_) + ": " + reason);
-    }
     [[noreturn]] void refuse_field(std::size_t column, const std::string& reason) const
     {
-        refuse_line("column " + in_quotes(names_[column]) + ": " + reason);
-    }
-
-    // Blank lines are skipped.
-    bool next_line()
-    {
-        do {
-            if (!std::getline(file_, line_))
-                return false;
-            if (number_++ == 0 && line_.starts_with("\xEF\xBB\xBF"))  // a byte order mark, as spreadsheets write it
-                line_.erase(0, 3);
-        } while (trimmed(line_).empty());
-        return true;
+        csv_.refuse("column " + in_quotes(names_[column]) + ": " + reason);
     }
 
     void read_header()
     {
-        for (const std::string_view name : split(line_))
-            names_.emplace_back(name);
+        names_ = csv_.fields();
         arrival_ = column(from_.arrival, {"timestamp", "timestampms", "timestampus", "timestampns", "arrival", "arrivaltime",
                                           "arrivedat", "arrivalms", "time", "starttime"});
         const auto prompt = column(from_.prompt, {"contexttokens", "inputlength", "prompttokens", "prompt", "inputtokens",
@@ -258,7 +190,7 @@ private:
         const auto generated = column(from_.generated, {"generatedtokens", "outputlength", "completiontokens", "generated",
                                                         "outputtokens", "numdecodetokens", "responsetokens", "completion"});
         if (!prompt || !generated)
-            refuse_line(std::string("no column looks like the number of ") + (prompt ? "generated" : "prompt") +
+            csv_.refuse(std::string("no column looks like the number of ") + (prompt ? "generated" : "prompt") +
                         " tokens; name it with " + (prompt ? "--generated" : "--prompt") + ": " + all_names());
         prompt_ = *prompt;
         generated_ = *generated;
@@ -275,7 +207,7 @@ private:
                 return c;
         }
         if (!name.empty())
-            refuse_line("there is no column " + in_quotes(name) + ", there are: " + all_names());
+            csv_.refuse("there is no column " + in_quotes(name) + ", there are: " + all_names());
         return std::nullopt;
     }
     std::string all_names() const { return joined(names_, ", ", [](const std::string& name) { return in_quotes(name); }); }
@@ -288,15 +220,15 @@ private:
 
     request next_request() const
     {
-        const std::vector<std::string_view> fields = split(line_);
+        const std::vector<std::string>& fields = csv_.fields();
         if (fields.size() != names_.size())
-            refuse_line(std::to_string(fields.size()) + (fields.size() == 1 ? " field" : " fields") + " under a header of " +
+            csv_.refuse(std::to_string(fields.size()) + (fields.size() == 1 ? " field" : " fields") + " under a header of " +
                         std::to_string(names_.size()));
         return {.arrival = arrival_ ? time(fields[*arrival_]) : 0,
                 .prompt = tokens(fields[prompt_], prompt_),
                 .generated = tokens(fields[generated_], generated_)};
     }
-    nanoseconds time(std::string_view text) const
+    nanoseconds time(const std::string& text) const
     {
         const auto number = number_as_time(text, unit_);
         const auto found = number ? number : date_as_time(text);
@@ -315,8 +247,7 @@ private:
 
     const source& from_;
     std::ifstream file_;
-    std::string line_{};
-    std::size_t number_ = 0;  // of the line
+    csv_reader csv_;
     std::vector<std::string> names_{};
     std::optional<std::size_t> arrival_{};
     std::size_t prompt_ = 0;

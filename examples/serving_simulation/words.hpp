@@ -8,8 +8,10 @@
 #include "../text.hpp"
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace serving_simulation {
 
@@ -30,6 +32,12 @@ inline std::string duration(nanoseconds time)
 inline std::string amount(double number)
 {
     return number < 99.95 ? fixed_point(number, 1) : grouped(static_cast<std::uint64_t>(std::llround(number)));
+}
+
+// 1 row, 1,234 rows
+inline std::string counted(std::size_t number, std::string_view what)
+{
+    return grouped(number).append(" ").append(what).append(number == 1 ? "" : "s");
 }
 
 // 0.05, 6,000
