@@ -104,9 +104,9 @@ struct block_row_state {
 // the place of one that ends. Keep one for each table.
 //
 // Shapes    table [rows, blocks of a request]; ids (of who lies in a row), states [at least rows]: memory for notes.
-// Requires  whoever changes blocks of tokens computed before says so, forget(row), unless a step was written since in which the
-//           row had no request or another one (a preempted request may come back to its row before any). What pads hold stays
-//           the same.
+// Requires  blocks of computed tokens stay as long as a request keeps its row; appends, copies on write and computing it again
+//           from the start change none of them. Whoever does (it comes back with another prefix) says so, forget(row), unless a
+//           step was written since in which the row had another request or none. What pads hold stays the same.
 template <token T>
 class block_rows {
 public:
@@ -849,7 +849,8 @@ constexpr auto is_complete(auto&& out) noexcept
     return detail::request_array<detail::element_of<decltype(out)>, detail::is_complete_of>(out);
 }
 
-// The permutation: which of the given requests lies in each row, [requests]. Pads: the number of requests.
+// The permutation: which of the given requests (of a selection: of the selected ones) lies in each row, [requests]. Pads: the
+// number of requests.
 constexpr auto request_order(auto&& out) noexcept
 {
     return detail::request_array<detail::element_of<decltype(out)>, detail::number_of>(out);

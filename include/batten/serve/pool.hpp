@@ -319,7 +319,8 @@ public:
     // n > 1, a common prefix. Nothing is copied yet: append reports a copy to whoever goes on writing in a shared last block.
     //
     // Requires  `row` is another row, in which no sequence has blocks. Tokens that were appended and not computed yet are
-    //           shared, too: fork behind the step that computes them.
+    //           shared, too: fork behind the step that computes them. Of a prompt that another sequence has whole, share all
+    //           but the last token, which is computed for its logits.
     // Errors    more tokens than it has; a row too short; a block that is not live. Then nothing has changed.
     // Cost      O(blocks shared).
     [[nodiscard]] constexpr block_list fork(std::span<block_id> row) const { return fork(row, tokens_); }
@@ -442,8 +443,10 @@ private:
 
     constexpr void give_back_from(std::size_t kept) noexcept
     {
-        for (; blocks_ > kept; --blocks_)
-            static_cast<void>(pool_->try_release(row_[blocks_ - 1]));  // refused where someone else wrote to the row
+        const std::span<const block_id> given = blocks().subspan(kept);
+        for (auto block = given.rbegin(); block != given.rend(); ++block)
+            static_cast<void>(pool_->try_release(*block));  // refused where someone else wrote to the row
+        blocks_ = kept;
     }
 
     constexpr bool has(std::size_t tokens, error& reason) const noexcept
