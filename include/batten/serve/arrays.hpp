@@ -217,8 +217,9 @@ constexpr bool check_pad_block(std::int64_t block, const step_options& options, 
            fail(reason, {error_code::pad_block_not_reserved, error::no_row, block, options.reserved_blocks, {}});
 }
 
+// consteval: it is told before the errors that follow from it.
 template <class List>
-constexpr void require_blocks()
+consteval void require_blocks()
 {
     static_assert(List::has_blocks, "batten: this array is made of the block table: add step_inputs{..., .blocks = ...}");
 }
