@@ -180,8 +180,16 @@ concept step_array = requires(const Array& array, const Step& now, const pad_ran
 
 namespace detail {
 
+// The memory that an array is written to.
 template <class Out>
-using element_of = typename decltype(std::span(std::declval<Out&>()))::element_type;
+struct array_memory {
+    static_assert(number_run<Out>, "batten::serve::arrays: an array is written to a contiguous run of numbers (vector<bool> is "
+                                   "not contiguous: use vector<std::uint8_t>)");
+    using element = typename decltype(std::span(std::declval<Out&>()))::element_type;
+    static_assert(!std::is_const_v<element>, "batten::serve::arrays: the memory is const, an array is written to it");
+};
+template <class Out>
+using element_of = typename array_memory<Out>::element;
 
 constexpr bool check_room(std::size_t elements, std::size_t room, std::string_view name, error& reason)
 {
