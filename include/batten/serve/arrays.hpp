@@ -245,6 +245,8 @@ constexpr step_shape shape_of(const auto& now, const pad_range& pads)
 // Run says what requests write to their cells, and what pads hold.
 template <class T, class Run>
 class token_array {
+    static_assert(token<T>, "batten::serve::arrays: token ids, positions and slots are integers");
+
 public:
     constexpr explicit token_array(std::span<T> out) noexcept : out_(out) {}
 
