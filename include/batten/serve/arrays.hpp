@@ -180,8 +180,16 @@ concept step_array = requires(const Array& array, const Step& now, const pad_ran
 
 namespace detail {
 
+// The memory that an array is written to.
 template <class Out>
-using element_of = typename decltype(std::span(std::declval<Out&>()))::element_type;
+struct array_memory {
+    static_assert(number_run<Out>, "batten::serve::arrays: an array is written to a contiguous run of numbers (vector<bool> is "
+                                   "not contiguous: use vector<std::uint8_t>)");
+    using element = typename decltype(std::span(std::declval<Out&>()))::element_type;
+    static_assert(!std::is_const_v<element>, "batten::serve::arrays: the memory is const, an array is written to it");
+};
+template <class Out>
+using element_of = typename array_memory<Out>::element;
 
 constexpr bool check_room(std::size_t elements, std::size_t room, std::string_view name, error& reason)
 {
@@ -217,8 +225,9 @@ constexpr bool check_pad_block(std::int64_t block, const step_options& options, 
            fail(reason, {error_code::pad_block_not_reserved, error::no_row, block, options.reserved_blocks, {}});
 }
 
+// consteval: it is told before the errors that follow from it.
 template <class List>
-constexpr void require_blocks()
+consteval void require_blocks()
 {
     static_assert(List::has_blocks, "batten: this array is made of the block table: add step_inputs{..., .blocks = ...}");
 }
@@ -236,6 +245,8 @@ constexpr step_shape shape_of(const auto& now, const pad_range& pads)
 // Run says what requests write to their cells, and what pads hold.
 template <class T, class Run>
 class token_array {
+    static_assert(token<T>, "batten::serve::arrays: token ids, positions and slots are integers");
+
 public:
     constexpr explicit token_array(std::span<T> out) noexcept : out_(out) {}
 

@@ -70,6 +70,12 @@ namespace detail {
 using batten::detail::element_at;
 using batten::detail::fail;
 
+// Where counts and rows are written: a vector, a span, ... of integers, not const, not gone after the call.
+template <class R>
+concept count_memory = std::ranges::contiguous_range<R> && std::ranges::borrowed_range<R> &&
+                       token<std::ranges::range_value_t<R>> &&
+                       std::ranges::output_range<R, std::ranges::range_value_t<R>>;
+
 template <class Computed, class Known, class Order>
 class scheduler {
 public:
@@ -238,8 +244,7 @@ private:
 //          computed; computed below 0 or over known; an order past the requests; a span too small, or whose integers don't
 //          hold a chunk. Then nothing is written.
 // Cost     O(requests).
-template <class Computed, class Known, class Order, std::ranges::contiguous_range Scheduled>
-    requires token<std::ranges::range_value_t<Scheduled>>
+template <class Computed, class Known, class Order, detail::count_memory Scheduled>
 [[nodiscard]] constexpr result<step_totals> try_schedule(const live_requests<Computed, Known, Order>& live,
                                                          const schedule_options& options, Scheduled&& scheduled)
 {
@@ -250,8 +255,7 @@ template <class Computed, class Known, class Order, std::ranges::contiguous_rang
         return reason;
     return scheduler.run(out);
 }
-template <class Computed, class Known, class Order, std::ranges::contiguous_range Scheduled>
-    requires token<std::ranges::range_value_t<Scheduled>>
+template <class Computed, class Known, class Order, detail::count_memory Scheduled>
 constexpr step_totals schedule(const live_requests<Computed, Known, Order>& live, const schedule_options& options,
                                Scheduled&& scheduled)
 {
@@ -263,8 +267,7 @@ constexpr step_totals schedule(const live_requests<Computed, Known, Order>& live
 // Shapes   scheduled [n]; rows [n], any integers, of which the first ones are written and returned.
 // Errors   fewer rows than requests with tokens; integers that can't hold n - 1. Then nothing is written.
 // Cost     O(requests).
-template <count_range Scheduled, std::ranges::contiguous_range Rows>
-    requires token<std::ranges::range_value_t<Rows>>
+template <count_range Scheduled, detail::count_memory Rows>
 [[nodiscard]] constexpr auto try_scheduled_rows(const Scheduled& scheduled, Rows&& rows)
     -> result<std::span<std::ranges::range_value_t<Rows>>>
 {
@@ -285,8 +288,7 @@ template <count_range Scheduled, std::ranges::contiguous_range Rows>
             out[count++] = static_cast<index>(r);
     return out.first(count);
 }
-template <count_range Scheduled, std::ranges::contiguous_range Rows>
-    requires token<std::ranges::range_value_t<Rows>>
+template <count_range Scheduled, detail::count_memory Rows>
 [[nodiscard]] constexpr auto scheduled_rows(const Scheduled& scheduled, Rows&& rows)
 {
     return try_scheduled_rows(scheduled, rows).value();

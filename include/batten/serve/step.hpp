@@ -86,6 +86,15 @@ inline constexpr bool std::ranges::enable_view<batten::serve::token_rows<T, Leng
 
 namespace batten::serve {
 
+namespace detail {
+
+template <class T>
+inline constexpr bool is_block_table = false;
+template <class T>
+inline constexpr bool is_block_table<matrix_view<T>> = token<std::remove_cv_t<T>>;
+
+}  // namespace detail
+
 // The requests of a step, in the caller's arrays. All of them take part; with select(step_inputs{...}, rows) those rows alone,
 // in their order.
 //
@@ -99,6 +108,17 @@ namespace batten::serve {
 template <class Tokens, class Computed, class Scheduled, class Blocks = none_t, class Ids = none_t,
           class PromptLengths = none_t>
 struct step_inputs {
+    static_assert(collatable<Tokens>, "batten::step_inputs: .tokens must be what a collator takes: a random-access range of "
+                                      "contiguous runs of integers, token_rows, ragged_view, inputs{...}");
+    static_assert(count_range<Computed> && count_range<Scheduled>,
+                  "batten::step_inputs: .computed and .scheduled must be random-access ranges of integers");
+    static_assert(std::same_as<Blocks, none_t> || detail::is_block_table<Blocks>,
+                  "batten::step_inputs: .blocks must be a matrix_view of integers: matrix_view(data, rows, width, pitch)");
+    static_assert(std::same_as<Ids, none_t> || count_range<Ids>,
+                  "batten::step_inputs: .ids must be a random-access range of integers");
+    static_assert(std::same_as<PromptLengths, none_t> || count_range<PromptLengths>,
+                  "batten::step_inputs: .prompt_lengths must be a random-access range of integers");
+
     using computed_type = Computed;
     using scheduled_type = Scheduled;
     using blocks_type = Blocks;
@@ -415,24 +435,9 @@ private:
     [[no_unique_address]] Rows rows_;
 };
 
-template <class T>
-inline constexpr bool is_block_table = false;
-template <class T>
-inline constexpr bool is_block_table<matrix_view<T>> = token<std::remove_cv_t<T>>;
-
 template <class Tokens, class Computed, class Scheduled, class Blocks, class Ids, class PromptLengths>
 constexpr auto list_requests(const step_inputs<Tokens, Computed, Scheduled, Blocks, Ids, PromptLengths>& in)
 {
-    static_assert(collatable<Tokens>, "batten::step_inputs: .tokens must be what a collator takes: a random-access range of "
-                                      "contiguous runs of integers, token_rows, ragged_view, inputs{...}");
-    static_assert(count_range<Computed> && count_range<Scheduled>,
-                  "batten::step_inputs: .computed and .scheduled must be random-access ranges of integers");
-    static_assert(std::same_as<Blocks, none_t> || is_block_table<Blocks>,
-                  "batten::step_inputs: .blocks must be a matrix_view of integers: matrix_view(data, rows, width, pitch)");
-    static_assert(std::same_as<Ids, none_t> || count_range<Ids>,
-                  "batten::step_inputs: .ids must be a random-access range of integers");
-    static_assert(std::same_as<PromptLengths, none_t> || count_range<PromptLengths>,
-                  "batten::step_inputs: .prompt_lengths must be a random-access range of integers");
     const auto tokens = batten::detail::as_bundle(in.tokens);
     using list = request_list<std::remove_const_t<decltype(tokens)>, std::remove_cvref_t<decltype(in)>, every_row>;
     return list(tokens, in, tokens.sequence_count(), {});
