@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What serves live requests is made of what it needs: steps, their arrays and backends, schedules, queues, blocks, batches that
 // decode.
-#include <batten/batten.hpp>
+#include <batten/serve/backends.hpp>
+#include <batten/serve/decode.hpp>
+#include <batten/serve/pool.hpp>
+#include <batten/serve/queue.hpp>
+#include <batten/serve/schedule.hpp>
 
 #include <chrono>
 #include <compare>
