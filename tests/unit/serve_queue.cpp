@@ -249,7 +249,10 @@ TEST_CASE("a near deadline that is cancelled, or has left, keeps nobody from wai
     CHECK_FALSE(polled(waiting, 10));
     CHECK(waiting.next_due() == 40);
     CHECK(polled(waiting, 40) == left{departure_reason::deadline, 4, {2}});
+    waiting.push(of_length(9, 4, 0, 95), 40);
+    waiting.cancel(9);
     waiting.push(of_length(3, 4), 41);
+    CHECK(waiting.next_due() == 141);
     CHECK_FALSE(polled(waiting, 140));
     CHECK(polled(waiting, 141) == left{departure_reason::waited, 4, {3}});
     waiting.push(of_length(4, 4, 0, 150), 141);  // near when it comes

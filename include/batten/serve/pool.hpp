@@ -360,7 +360,7 @@ public:
                 static_cast<void>(pool_->try_release(parent.row_.first(column)));
                 return held.error();
             }
-        give_back_from(0);  // of both no block is free in between
+        give_back_from(0);  // what both have in common is held twice, and stays
         std::copy_n(parent.row_.data(), shared, row_.data());
         blocks_ = shared;
         tokens_ = tokens;

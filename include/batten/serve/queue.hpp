@@ -356,7 +356,7 @@ private:
     constexpr bool has_passed(const Time& deadline) const { return !(*now_ < deadline); }
     constexpr bool is_near(const Time& deadline) const
     {
-        return has_passed(deadline) || !(options_.lead < deadline - *now_);
+        return has_passed(deadline) || (duration_of<Time>{} < options_.lead && !(options_.lead < deadline - *now_));
     }
 
     // ---- buckets and their lists ----------------------------------------------------------------------------------------
@@ -431,7 +431,9 @@ private:
         list& in = list_of(entry);
         (entry.previous == nobody ? in.first : slots_[entry.previous].next) = entry.next;
         (entry.next == nobody ? in.last : slots_[entry.next].previous) = entry.previous;
-        --buckets_[entry.bucket].count;
+        bucket& of = buckets_[entry.bucket];
+        if (--of.count == 0)
+            of.deadline.reset();
         --pending_;
         ids_.erase(entry.waiting.id);
         entry.next = std::exchange(free_, slot);
@@ -443,8 +445,8 @@ private:
     constexpr departure<Time> take(std::size_t b) noexcept
     {
         const std::size_t rows = std::min(buckets_[b].count, most_rows(b));
-        const departure_reason reason = rows == most_rows(b)                 ? departure_reason::filled
-                                        : draining_                          ? departure_reason::drained
+        const departure_reason reason = rows == most_rows(b)               ? departure_reason::filled
+                                        : draining_                        ? departure_reason::drained
                                         : has_waited(slots_[oldest_of(b)]) ? departure_reason::waited
                                                                            : departure_reason::deadline;
         for (std::size_t row = 0; row < rows; ++row) {
