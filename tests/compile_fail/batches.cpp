@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What is asked of a batch is in it, and meant once.
-#include <batten/batten.hpp>
+#include <batten/collator.hpp>
 
 #include <cstdint>
 #include <vector>

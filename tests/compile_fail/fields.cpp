@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a field writes: its element type, its column, and what is no field.
-#include <batten/batten.hpp>
+#include <batten/collator.hpp>
 
 #include <cstddef>
 #include <cstdint>

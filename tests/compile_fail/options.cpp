@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a collator must be told, and the options that do not go together.
-#include <batten/batten.hpp>
+#include <batten/bucketed.hpp>
+#include <batten/collator.hpp>
 
 using batten::collator;
 using batten::dynamic_length;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The caller's memory: each field has one span, of its own type, that can be written.
-#include <batten/batten.hpp>
+#include <batten/collator.hpp>
 
 #include <cstdint>
 #include <span>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What is no side, no length strategy and no overflow policy is refused by the concept's name.
-#include <batten/batten.hpp>
+#include <batten/bucketed.hpp>
+#include <batten/collator.hpp>
 
 #include <cstddef>
 #include <optional>

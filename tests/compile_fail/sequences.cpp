@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a collator reads is integers, lies still, and outlives the call.
-#include <batten/batten.hpp>
+#include <batten/collator.hpp>
 
 #include <cstdint>
 #include <list>
