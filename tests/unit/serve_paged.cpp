@@ -560,8 +560,7 @@ private:
                 chosen.push_back(r);
         if (chosen.empty()) {
             // The block table does not see that who was preempted misses a step, where there is none.
-            for (std::size_t r = 0; r < 2 * rows; ++r)
-                step_.block_table.forget(r);
+            step_.block_table.forget();
             return;
         }
         sample(chosen, compute(chosen));

@@ -29,6 +29,25 @@ struct pool_options {
     std::size_t reserved = 1;     // the first blocks, which are never given: pads may point at them
 };
 
+namespace detail {
+
+// Whether there can be such a cache: blocks to give, and ids and slots that are counted.
+constexpr bool check_cache(const pool_options& options, std::size_t most_id, error& reason)
+{
+    using batten::detail::fail;
+    if (options.block_size == 0)
+        return fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "block_size"});
+    if (options.reserved >= options.blocks)
+        return fail(reason, {error_code::pool_without_blocks, error::no_row, options.blocks, options.reserved, {}});
+    if (options.blocks - 1 > most_id)
+        return fail(reason, {error_code::value_not_representable, error::no_row, options.blocks - 1, {}, "block_table"});
+    std::size_t slots = 0;
+    return (batten::detail::multiply(options.blocks, options.block_size, slots) && integer(slots).fits<std::int64_t>()) ||
+           fail(reason, {error_code::size_overflow, error::no_row, options.blocks, options.block_size, {}});
+}
+
+}  // namespace detail
+
 // Blocks of one size, each free or held by one or more.
 //
 // Ensures  a block that is held is never given again; the reserved ones never are.
@@ -41,15 +60,9 @@ public:
     constexpr explicit block_pool(pool_options options) : block_pool(try_make(options).value()) {}
     [[nodiscard]] static constexpr result<block_pool> try_make(pool_options options)
     {
-        if (options.block_size == 0)
-            return error{error_code::argument_not_positive, error::no_row, 0, {}, "block_size"};
-        if (options.reserved >= options.blocks)
-            return error{error_code::pool_without_blocks, error::no_row, options.blocks, options.reserved, {}};
-        if (!integer(options.blocks - 1).fits<block_id>())
-            return error{error_code::value_not_representable, error::no_row, options.blocks - 1, {}, "block_table"};
-        std::size_t slots = 0;
-        if (!batten::detail::multiply(options.blocks, options.block_size, slots) || !integer(slots).fits<std::int64_t>())
-            return error{error_code::size_overflow, error::no_row, options.blocks, options.block_size, {}};
+        error reason;
+        if (!detail::check_cache(options, std::size_t{std::numeric_limits<block_id>::max()}, reason))
+            return reason;
         const std::size_t bytes = options.blocks * (sizeof(block_id) + sizeof(holder_count));
         return batten::detail::make_in_memory(bytes, [&] { return block_pool(checked{}, options); });
     }

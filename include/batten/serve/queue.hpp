@@ -80,7 +80,15 @@ namespace detail {
 class id_table {
 public:
     static constexpr std::size_t nowhere = batten::detail::size_limit;
-    static constexpr std::size_t bytes_an_id = 2 * sizeof(std::uint64_t);  // of an entry
+
+private:
+    struct entry {
+        std::uint64_t id = 0;
+        std::size_t slot = nowhere;
+    };
+
+public:
+    static constexpr std::size_t most_bytes_an_id = 4 * sizeof(entry);
 
     constexpr explicit id_table(std::size_t capacity) : entries_(std::bit_ceil(2 * capacity), entry{}) {}
 
@@ -101,11 +109,6 @@ public:
     }
 
 private:
-    struct entry {
-        std::uint64_t id = 0;
-        std::size_t slot = nowhere;
-    };
-
     constexpr std::size_t mask() const noexcept { return entries_.size() - 1; }
     constexpr std::size_t home_of(std::uint64_t id) const noexcept
     {
@@ -274,7 +277,7 @@ private:
     }
 
     static constexpr std::size_t bytes_a_request =
-        sizeof(slot_entry) + sizeof(request_type) + 4 * detail::id_table::bytes_an_id;
+        sizeof(slot_entry) + sizeof(request_type) + detail::id_table::most_bytes_an_id;
     static constexpr std::size_t bytes_a_priority(const options_type& options)
     {
         return options.edges.edges().size() * sizeof(list);

@@ -228,16 +228,10 @@ namespace detail {
 using batten::detail::fail;
 using batten::detail::size_limit;
 
+// Block ids are of any type here, and so as large as they like.
 constexpr bool check_cache(const step_options& options, error& reason)
 {
-    if (options.block_size == 0)
-        return fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "block_size"});
-    if (options.reserved_blocks >= options.blocks)
-        return fail(reason,
-                    {error_code::pool_without_blocks, error::no_row, options.blocks, options.reserved_blocks, {}});
-    std::size_t slots = 0;
-    return (batten::detail::multiply(options.blocks, options.block_size, slots) && integer(slots).fits<std::int64_t>()) ||
-           fail(reason, {error_code::size_overflow, error::no_row, options.blocks, options.block_size, {}});
+    return check_cache({options.blocks, options.block_size, options.reserved_blocks}, size_limit, reason);
 }
 
 // The blocks that requests may have: those of the pool that are not reserved.
