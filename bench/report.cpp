@@ -110,6 +110,13 @@ std::string in_percent(double part)
     return number(100 * part, 1) + " %";
 }
 
+// A ratio, and whether it is at least the goal; 0: there is none.
+std::string with_goal(double ratio, double goal)
+{
+    const std::string text = number(ratio, 2);
+    return goal == 0 ? text : text + (ratio >= goal ? "  (>= " : "  MISSED (>= ") + number(goal, 2) + ")";
+}
+
 class table {
 public:
     explicit table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
@@ -198,12 +205,7 @@ void figure_row(table& lines, const figure& of, Ratio ratio, ratio_list* ratios)
         any = true;
         if (ratios != nullptr)
             ratios->emplace_back(std::string(workload_names[i]) + "/" + std::string(of.name), *found);
-        std::string text = number(*found, 2);
-        if (of.goals[i] != 0)
-            text += *found >= of.goals[i] ? "  (>= " : "  MISSED (>= ";
-        if (of.goals[i] != 0)
-            text += number(of.goals[i], 2) + ")";
-        row.push_back(text);
+        row.push_back(with_goal(*found, of.goals[i]));
     }
     if (any)
         lines.add(std::move(row));
@@ -416,11 +418,8 @@ void compare(const run_results& all, ratio_list& ratios)
     const auto add = [&](std::string_view title, const std::string& workload, const timing& fast, const timing& slow,
                          double goal) {
         const double ratio = slow.ns / slow.batches / (fast.ns / fast.batches);
-        std::string text = number(ratio, 2);
-        if (goal != 0)
-            text += (ratio >= goal ? "  (>= " : "  MISSED (>= ") + number(goal, 2) + ")";
         lines.add({std::string(title), workload, number(fast.ns / fast.batches / 1000, 2),
-                   number(slow.ns / slow.batches / 1000, 2), text});
+                   number(slow.ns / slow.batches / 1000, 2), with_goal(ratio, goal)});
         ratios.emplace_back(fast.section + "/" + workload + "/" + std::string(title), ratio);
     };
     for (const comparison& of : comparisons) {
