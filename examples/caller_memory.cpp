@@ -33,15 +33,15 @@ int main()
     print("token_ids", batten::matrix_view(ids.data(), shape.rows, shape.width, shape.width));
     print("attention_mask", batten::matrix_view(mask.data(), shape.rows, shape.width, shape.width));
 
-    // 3. Or one arena for two fields, with rows `pitch` elements apart. What lies between the rows is left as it is: -7.
-    constexpr std::size_t pitch = 6;
-    std::vector<std::int32_t> arena(2 * shape.rows * pitch, -7);
-    const std::span<std::int32_t> first = std::span(arena).first(shape.rows * pitch);
-    const std::span<std::int32_t> second = std::span(arena).last(shape.rows * pitch);
+    // 3. Or one arena for two fields, with rows `row_stride` elements apart. What lies between the rows is left as it is: -7.
+    constexpr std::size_t row_stride = 6;
+    std::vector<std::int32_t> arena(2 * shape.rows * row_stride, -7);
+    const std::span<std::int32_t> first = std::span(arena).first(shape.rows * row_stride);
+    const std::span<std::int32_t> second = std::span(arena).last(shape.rows * row_stride);
     collate.into(sentences,
-                 batten::outputs{batten::set<batten::token_ids>(first, pitch), batten::set<batten::position_ids>(second, pitch),
+                 batten::outputs{batten::set<batten::token_ids>(first, row_stride), batten::set<batten::position_ids>(second, row_stride),
                                  batten::set<batten::attention_mask>(mask)});
-    print("the arena", batten::matrix_view(arena.data(), 2 * shape.rows, pitch, pitch));
+    print("the arena", batten::matrix_view(arena.data(), 2 * shape.rows, row_stride, row_stride));
 
     // 4. What does not fit is an error before the first write. The try_ calls return it, the others throw it.
     const auto refused = collate.try_into(sentences, batten::outputs{batten::set<batten::token_ids>(std::span(ids).first(5)),

@@ -430,7 +430,7 @@ private:
                            : std::to_string(counts.narrowest) + ".." + std::to_string(counts.widest),
                        grouped(counts.totals.real_tokens), grouped(counts.totals.padded_cells),
                        fixed_point(100.0 * static_cast<double>(counts.totals.padded_cells) / static_cast<double>(cells), 1),
-                       grouped(counts.totals.dropped_tokens),
+                       grouped(counts.totals.truncated_tokens),
                        seconds > 0.0 ? fixed_point(static_cast<double>(counts.totals.real_tokens) / seconds / 1e6, 0) : "-"});
     }
 

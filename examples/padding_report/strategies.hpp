@@ -58,7 +58,7 @@ struct comparison {
 // Cells of a packed row.
 std::size_t packed_capacity(const measured& of, const settings& chosen);
 
-// Errors: batten::collate_error, as of a sequence over the budget.
+// Errors: batten::exception, as of a sequence over the budget.
 comparison compare(const measured& of, const settings& chosen, progress& shown);
 
 }  // namespace padding_report

@@ -5,12 +5,17 @@
 
 #include <batten/batch.hpp>
 #include <batten/collator.hpp>
+#include <batten/detail/engine.hpp>
+#include <batten/detail/field_list.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/error.hpp>
+#include <batten/executor.hpp>
 #include <batten/field.hpp>
-#include <batten/fill.hpp>
+#include <batten/fields.hpp>
+#include <batten/inputs.hpp>
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
+#include <batten/outputs.hpp>
 #include <batten/overflow.hpp>
 #include <batten/sequences.hpp>
 #include <batten/side.hpp>
@@ -30,7 +35,7 @@ struct bucket {
     std::size_t width = 0;
     std::size_t rows = 0;
     std::size_t first_row = 0;   // in the order map, and in the spans of segment fields
-    std::size_t first_cell = 0;  // in the spans of cell fields without a pitch
+    std::size_t first_cell = 0;  // in the spans of cell fields without a row_stride
     summary totals{};
 
     friend constexpr bool operator==(const bucket&, const bucket&) noexcept = default;
@@ -41,7 +46,7 @@ template <class Fields>
 struct bucketed_shape : detail::shape_elements<bucketed_shape<Fields>, Fields> {
     std::vector<bucket> buckets{};  // those that have rows
     std::size_t rows = 0;           // of all, as many as sequences
-    std::size_t cells = 0;          // of all, without a pitch
+    std::size_t cells = 0;          // of all, without a row_stride
 
     [[nodiscard]] constexpr detail::extent extent() const noexcept
     {
@@ -65,13 +70,13 @@ private:
     std::span<const std::size_t> order_;
 };
 
-template <padding_side Side, laddered_length Length, overflow_policy Overflow, class Fields>
+template <padding_side Side, bucketed_strategy Length, overflow_policy Overflow, class Fields>
 class bucketed_collator;
 
 // The batches of a bucketed call, narrowest first; owns their memory. Pass it back to the collator to reuse it.
 template <class Fields>
 class bucketed_batches {
-    template <padding_side Side, laddered_length Length, overflow_policy Overflow, class F>
+    template <padding_side Side, bucketed_strategy Length, overflow_policy Overflow, class F>
     friend class bucketed_collator;
 
 public:
@@ -126,7 +131,7 @@ private:
 // and calls are those of basic_collator. The maximum of rows in a batch is the caller's: give as many sequences in one call.
 //
 // Cost     as basic_collator, and O(rows * log edges) to route.
-template <padding_side Side, laddered_length Length = bucketed_length, overflow_policy Overflow = reject,
+template <padding_side Side, bucketed_strategy Length = bucketed_length, overflow_policy Overflow = reject,
           class Fields = causal_lm_fields>
 class bucketed_collator {
     using layout = padded<Side, Length, Overflow>;
@@ -135,7 +140,7 @@ class bucketed_collator {
 public:
     using layout_type = layout;
     using fields_type = Fields;
-    using options_type = options<layout, Fields>;
+    using options_type = batten::options<layout, Fields>;
     using shape_type = bucketed_shape<Fields>;
     using batch_type = bucketed_batches<Fields>;
 
@@ -150,7 +155,7 @@ public:
         return bucketed_collator(*std::move(inner));
     }
 
-    [[nodiscard]] constexpr const options_type& settings() const noexcept { return inner_.settings(); }
+    [[nodiscard]] constexpr const options_type& options() const noexcept { return inner_.options(); }
 
     // The buckets that `in` would fill, and elements a field. Validates all that `into` would.
     template <collatable In>
@@ -191,8 +196,8 @@ public:
             !detail::bind_spans<written>(out, found.of, bound, reason))
             return reason;
         if (order.size() != found.of.rows)
-            return error{order.size() < found.of.rows ? error_code::span_too_small : error_code::span_too_large, error::no_row,
-                         found.of.rows, order.size(), "the order map"};
+            return error::of(order.size() < found.of.rows ? errors::span_too_small : errors::span_too_large,
+                         found.of.rows, order.size(), "the order map");
         route(bundle, bound, order, run);
         return found.totals;
     }
@@ -230,7 +235,7 @@ public:
         routed found;
         error reason;
         if (!counted.reserve(ladder_.size()))
-            return error{error_code::out_of_memory, error::no_row, ladder_.size() * sizeof(bucket), {}, {}};
+            return error::of(errors::out_of_memory, ladder_.size() * sizeof(bucket));
         counted.resize_within(ladder_.size());
         std::fill_n(counted.data(), counted.size(), bucket{});
         if (!validate(bundle, bound, found, reason, counter{counted.cells()}) ||
@@ -280,7 +285,7 @@ private:
 
     constexpr explicit bucketed_collator(inner_type&& inner) : inner_(std::move(inner))
     {
-        const Length& strategy = settings().length;
+        const Length& strategy = options().length;
         for (const std::size_t edge : length_traits<Length>::edges(strategy)) {
             const std::size_t width = length_traits<Length>::width(strategy, std::span(&edge, 1));
             if (!ladder_.empty() && ladder_.back().width == width)
@@ -290,7 +295,7 @@ private:
         }
     }
 
-    constexpr const Fields& fields_of() const noexcept { return settings().fields; }
+    constexpr const Fields& fields_of() const noexcept { return options().fields; }
 
     // The rung that holds `length` columns, ladder_.size() for none.
     constexpr std::size_t rung_of(std::size_t length) const noexcept
@@ -304,33 +309,33 @@ private:
     template <class Bundle, class Bound, class OnRow>
     constexpr bool validate(const Bundle& bundle, const Bound& bound, routed& found, error& reason, OnRow&& on_row) const
     {
-        const detail::engine<layout, options_type, Bundle> engine(settings(), bundle);
+        const detail::engine<layout, options_type, Bundle> engine(options(), bundle);
         if (!bundle.check(reason))
             return false;
-        const std::size_t maximum = detail::max_width_of(settings().length);
+        const std::size_t maximum = detail::max_width_of(options().length);
         found.of.rows = found.of.segments = bundle.sequence_count();
         for (std::size_t r = 0; r < found.of.rows; ++r) {
             detail::measured row{.rows = r, .segments = r};
             if (!engine.measure_row(r, row, reason))
                 return false;
             const std::size_t length = row.longest;
-            row.width = length_traits<Length>::width(settings().length, std::span(&length, 1));
+            row.width = length_traits<Length>::width(options().length, std::span(&length, 1));
             if (row.width > maximum)
-                return detail::fail(reason, {error_code::width_past_maximum, error::no_row, row.width, maximum, {}});
+                return detail::fail(reason, error::of(errors::width_past_maximum, row.width, maximum));
             const std::size_t index = rung_of(length);
             if (index == ladder_.size() || length > row.width) {
                 const std::size_t most = index != ladder_.size() ? row.width : (ladder_.empty() ? 0 : ladder_.back().width);
-                return detail::fail(reason, {error_code::row_past_width, r, length, most, {}});
+                return detail::fail(reason, error::of_row(errors::row_past_width, r, length, most));
             }
             if (row.width != ladder_[index].width)
                 return detail::fail(
-                    reason, {error_code::bucket_width_unsteady, error::no_row, row.width, ladder_[index].width, {}});
+                    reason, error::of(errors::bucket_width_unsteady, row.width, ladder_[index].width));
             row.totals.padded_cells = row.width - length;
             const auto check = [&](const auto&... out) { return engine.check_row(r, row.width, row.totals, reason, out...); };
             if (!std::apply(check, bound))
                 return false;
             if (!detail::add(found.of.cells, row.width, found.of.cells) || found.of.cells > detail::size_limit / 16)
-                return detail::fail(reason, {error_code::size_overflow, error::no_row, found.of.rows, row.width, {}});
+                return detail::fail(reason, error::of(errors::size_overflow, found.of.rows, row.width));
             found.of.width = std::max(found.of.width, row.width);
             found.totals += row.totals;
             on_row(index, row);
@@ -362,7 +367,7 @@ private:
     constexpr void route(const Bundle& bundle, const Bound& bound, std::span<std::size_t> order, const Executor& run) const
     {
         constexpr std::size_t at_a_time = 128;
-        const detail::engine<layout, options_type, Bundle> all(settings(), bundle);
+        const detail::engine<layout, options_type, Bundle> all(options(), bundle);
         std::size_t first_row = 0;
         std::size_t first_cell = 0;
         for (std::size_t first = 0; first < ladder_.size(); first += at_a_time) {
@@ -397,7 +402,7 @@ private:
                                std::size_t first_row, std::size_t first_cell, const Executor& run) const
     {
         const selected_bundle<Bundle, std::size_t> chosen(bundle, rows);
-        const detail::engine<layout, options_type, selected_bundle<Bundle, std::size_t>> engine(settings(), chosen);
+        const detail::engine<layout, options_type, selected_bundle<Bundle, std::size_t>> engine(options(), chosen);
         const detail::measured found{.rows = rows.size(), .width = width, .segments = rows.size()};
         const auto move_to = [&]<class Field>(detail::bound_field<Field>& out) {
             static_assert(detail::extra_of<Field>() == 0,
@@ -406,7 +411,7 @@ private:
                 out.data += first_row;
                 out.elements = rows.size();
             } else {
-                out.data += out.pitch == 0 ? first_cell : first_row * out.pitch;
+                out.data += out.row_stride == 0 ? first_cell : first_row * out.row_stride;
             }
         };
         std::apply(

@@ -4,14 +4,20 @@
 #define BATTEN_COLLATOR_HPP_INCLUDED
 
 #include <batten/batch.hpp>
+#include <batten/detail/engine.hpp>
+#include <batten/detail/field_list.hpp>
 #include <batten/error.hpp>
+#include <batten/executor.hpp>
 #include <batten/field.hpp>
-#include <batten/fill.hpp>
+#include <batten/fields.hpp>
+#include <batten/inputs.hpp>
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
+#include <batten/outputs.hpp>
 #include <batten/overflow.hpp>
 #include <batten/sequences.hpp>
 #include <batten/side.hpp>
+#include <batten/targets.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -45,7 +51,7 @@ constexpr Length default_length()
 template <class Layout, class Fields>
 struct options {
     static_assert(!detail::field_list<Fields>::template any<detail::needs_one_row> || requires { requires Layout::is_one_row; },
-                  "batten: cu_seqlens belongs to the packed layout: use a packed_collator; for padded rows see varlen.hpp");
+                  "batten: cu_seqlens belongs to the packed layout: use a varlen_collator; for padded rows see varlen.hpp");
     static constexpr bool needs_pad_id = detail::field_list<Fields>::template any<detail::uses_pad_id>;
     using side_type = typename Layout::side_type;
     using length_type = typename Layout::length_type;
@@ -77,7 +83,7 @@ class basic_collator {
 public:
     using layout_type = Layout;
     using fields_type = Fields;
-    using options_type = options<Layout, Fields>;
+    using options_type = batten::options<Layout, Fields>;
     using shape_type = batch_shape<Fields>;
     using batch_type = basic_batch<Fields>;
 
@@ -97,7 +103,7 @@ public:
         return basic_collator(std::move(settings), checked{});
     }
 
-    [[nodiscard]] constexpr const options_type& settings() const noexcept { return options_; }
+    [[nodiscard]] constexpr const options_type& options() const noexcept { return options_; }
 
     // Rows, width and elements a field of what `in` would become. Validates all that `into` would. Cost: O(rows).
     template <collatable In>
@@ -118,7 +124,7 @@ public:
 
     // Writes into the caller's memory. Never allocates.
     //
-    // Shapes    each span rows * width elements (or (rows - 1) * pitch + width, up to rows * pitch), as shape() says
+    // Shapes    each span rows * width elements (or (rows - 1) * row_stride + width, up to rows * row_stride), as shape() says
     // Requires  spans that do not overlap one another or the inputs.
     template <collatable In, class... Named, executor Executor = serial>
     constexpr result<summary> try_into(const In& in, const outputs<Named...>& out, const Executor& run = {}) const
@@ -185,7 +191,7 @@ private:
         using side = typename Layout::side_type;
         if constexpr (padding_side<side>)
             static_assert(!detail::field_list<Fields>::template any<detail::needs_pads_last> || detail::pads_come_last<side>(),
-                          "batten: pads_count_on needs pads that come after the tokens alone: use pad_right, or pads_hold<0>");
+                          "batten: continue_positions needs pads that come after the tokens alone: use pad_right, or pad_position<0>");
         return detail::check_strategy(settings.length, reason) &&
                check_fields(settings, reason, std::make_index_sequence<Fields::count>{});
     }
@@ -230,13 +236,13 @@ private:
 template <padding_side Side, length_strategy Length, overflow_policy Overflow = reject, class Fields = causal_lm_fields>
 using collator = basic_collator<padded<Side, Length, Overflow>, Fields>;
 
-// Several sequences a row, as bins say: collate(binned(inputs, bins)).
-template <length_strategy Length = fixed_length, class Fields = binned_fields, padding_side Side = pad_right>
-using binned_collator = basic_collator<binned_rows<Length, Side>, Fields>;
+// Several sequences a row, as bins say: collate(packed(inputs, bins)).
+template <length_strategy Length = fixed_length, class Fields = packed_fields, padding_side Side = pad_right>
+using packed_collator = basic_collator<packed_rows<Length, Side>, Fields>;
 
 // All sequences in one row, without a pad between them (varlen).
-template <length_strategy Length = dynamic_length, class Fields = packed_fields, pad_tail Tail = pad_tail::is_segment>
-using packed_collator = basic_collator<packed<Length, Tail>, Fields>;
+template <length_strategy Length = dynamic_length, class Fields = varlen_fields, trailing_pads Tail = trailing_pads::own_segment>
+using varlen_collator = basic_collator<varlen_row<Length, Tail>, Fields>;
 
 }  // namespace batten
 

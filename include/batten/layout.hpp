@@ -3,11 +3,13 @@
 #ifndef BATTEN_LAYOUT_HPP_INCLUDED
 #define BATTEN_LAYOUT_HPP_INCLUDED
 
+#include <batten/bins.hpp>
 #include <batten/error.hpp>
 #include <batten/length.hpp>
 #include <batten/overflow.hpp>
-#include <batten/sequences.hpp>
+#include <batten/segment.hpp>
 #include <batten/side.hpp>
+#include <batten/targets.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -16,52 +18,15 @@
 
 namespace batten {
 
-// Which token a column is trained to predict, and so how many columns n tokens take. One option of the collator: .targets
-enum class target_alignment : unsigned char {
-    same_position,         // n columns; every token is its own target: encoders, MLM, token classification
-    model_shifts,          // n columns; label at the token's own column, the model shifts (HF). The first token of a segment is
-                           // a target at column 0 of a row of its own alone, where the shift drops it anyway
-    next_token,            // n columns; the target of column j is token j + 1, the last column has none
-    next_token_drop_last,  // n - 1 columns; the same without the last: 1025 tokens fit a width of 1024 (Megatron, llm.c)
-};
-using enum target_alignment;
-
-namespace detail {
-
-// Columns that n tokens take.
-constexpr std::size_t columns_of(target_alignment targets, std::size_t tokens) noexcept
-{
-    return targets == next_token_drop_last && tokens != 0 ? tokens - 1 : tokens;
-}
-
-// The most tokens that take n columns.
-constexpr std::size_t tokens_of(target_alignment targets, std::size_t columns) noexcept
-{
-    return targets == next_token_drop_last && columns != no_limit ? columns + 1 : columns;
-}
-
-}  // namespace detail
-
-// One slice of one sequence, and where it lies.
-struct segment {
-    std::size_t sequence = 0;        // which sequence of the inputs
-    std::size_t source_begin = 0;    // its first token that is kept
-    std::size_t kept = 0;            // tokens kept, [source_begin, source_begin + kept)
-    std::size_t dropped = 0;         // tokens of the sequence that are not
-    std::size_t length = 0;          // columns that it takes: kept, or one less where the last token is a target alone
-    std::size_t position_begin = 0;  // position of its first column
-    std::size_t first_column = 0;    // its first column; from a layout: counted from the row's first real token
-    std::size_t index_in_row = 0;    // 0 for the first segment of the row
-};
-
-// An axis that a layout lacks: an empty type in its options.
-template <int Axis>
-struct absent {};
+// The axes that a layout lacks: empty types in its options.
+struct no_side {};
+struct no_length {};
+struct no_overflow {};
 
 // A layout is a stateless type. To write one, give it these members; `in` is what bundle (sequences.hpp) describes,
 // `options` what options (collator.hpp) describes.
 //
-//     using side_type, length_type, overflow_type;    the policies that its options hold, absent<0>, <1>, <2> for none
+//     using side_type, length_type, overflow_type;    the policies that its options hold, or no_side, no_length, no_overflow
 //     static constexpr bool shares_rows;              whether a row may have any number of segments; else it has exactly one
 //     rows(in)                                        how many
 //     sequences(in, r, visit)                         visit(i) for the sequences of row r, until one says false
@@ -102,7 +67,7 @@ struct padded {
     static constexpr bool row(const Options& options, const In& in, std::size_t r, Sink&& sink, error& reason)
     {
         const std::size_t tokens = in.length(r);
-        const std::size_t limit = detail::tokens_of(options.targets, detail::limit_of(options.length));
+        const std::size_t limit = tokens_of(options.targets, detail::limit_of(options.length));
         slice kept{0, tokens};
         if (tokens > limit && !cut(options.overflow, r, tokens, limit, kept, reason)) [[unlikely]]
             return false;
@@ -110,7 +75,7 @@ struct padded {
                      .source_begin = kept.begin,
                      .kept = kept.length,
                      .dropped = tokens - std::min(kept.length, tokens),
-                     .length = detail::columns_of(options.targets, kept.length)});
+                     .length = columns_of(options.targets, kept.length)});
         return true;
     }
 
@@ -120,30 +85,30 @@ private:
     {
         const std::optional<slice> chosen = overflow_traits<Overflow>::keep(overflow, tokens, limit);
         if (!chosen)
-            return detail::fail(reason, {error_code::row_over_limit, r, tokens, limit, {}});
+            return detail::fail(reason, error::of_row(errors::row_over_limit, r, tokens, limit));
         if (chosen->length > limit)
-            return detail::fail(reason, {error_code::slice_over_limit, r, chosen->length, limit, {}});
+            return detail::fail(reason, error::of_row(errors::slice_over_limit, r, chosen->length, limit));
         kept = *chosen;
         return true;
     }
 };
 
 // The layout of sequence packing: a row for each bin, several pieces of sequences in it, each with positions of its own. For
-// inputs that come as binned(inputs, bins). A piece begins at the next column that is a multiple of the bins' slot_multiple; an
+// inputs that come as packed(inputs, bins). A piece begins at the next column that is a multiple of the bins' slot_multiple; an
 // empty one takes none.
 //
 // Errors  a bin that takes more columns than the length's limit (row, its columns, the limit).
 template <length_strategy Length, padding_side Side = pad_right>
-struct binned_rows {
+struct packed_rows {
     using side_type = Side;
     using length_type = Length;
-    using overflow_type = absent<2>;
+    using overflow_type = no_overflow;
     static constexpr bool shares_rows = true;
 
     template <class In>
     static constexpr std::size_t rows(const In& in)
     {
-        static_assert(requires { in.bins(); }, "batten: this collator packs rows: say how, collate(binned(inputs, bins))");
+        static_assert(requires { in.bins(); }, "batten: this collator packs rows: say how, collate(packed(inputs, bins))");
         return in.bins().offsets.empty() ? 0 : in.bins().offsets.size() - 1;
     }
     template <class In, class Visit>
@@ -167,7 +132,7 @@ struct binned_rows {
         std::size_t column = 0;
         std::size_t index = 0;
         for (const piece& p : in.pieces(r)) {
-            const std::size_t length = detail::columns_of(options.targets, p.length);
+            const std::size_t length = columns_of(options.targets, p.length);
             if (length != 0)
                 column = (column + (multiple - 1)) / multiple * multiple;
             sink(segment{.sequence = p.sequence,
@@ -179,28 +144,28 @@ struct binned_rows {
             column += length;
         }
         const std::size_t limit = detail::limit_of(options.length);
-        return column <= limit || detail::fail(reason, {error_code::row_over_limit, r, column, limit, {}});
+        return column <= limit || detail::fail(reason, error::of_row(errors::row_over_limit, r, column, limit));
     }
 };
 
 // What pads behind the last sequence of a packed batch are.
-enum class pad_tail : unsigned char {
-    is_segment,  // one more segment, which attends to itself alone: for training
-    is_none,     // nothing that cu_seqlens knows of: for inference
+enum class trailing_pads : unsigned char {
+    own_segment,  // one more segment, which attends to itself alone: for training
+    excluded,     // nothing that cu_seqlens knows of: for inference
 };
 
 // The packed layout (varlen): one row, all sequences one behind the other, without a pad between them. The length strategy is
 // asked about the row: round_up_to<8> pads the total.
 //
 // Errors  a total over the length's limit (row 0, the total, the limit).
-template <length_strategy Length, pad_tail Tail = pad_tail::is_segment>
-struct packed {
-    using side_type = absent<0>;
+template <length_strategy Length, trailing_pads Tail = trailing_pads::own_segment>
+struct varlen_row {
+    using side_type = no_side;
     using length_type = Length;
-    using overflow_type = absent<2>;
+    using overflow_type = no_overflow;
     static constexpr bool shares_rows = true;
     static constexpr bool is_one_row = true;
-    static constexpr bool tail_is_segment = Tail == pad_tail::is_segment;
+    static constexpr bool tail_is_segment = Tail == trailing_pads::own_segment;
 
     template <class In>
     static constexpr std::size_t rows(const In& /*in*/) noexcept
@@ -229,12 +194,12 @@ struct packed {
         std::size_t column = 0;
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t tokens = in.length(i);
-            const std::size_t length = detail::columns_of(options.targets, tokens);
+            const std::size_t length = columns_of(options.targets, tokens);
             sink(segment{.sequence = i, .kept = tokens, .length = length, .first_column = column, .index_in_row = i});
             column += length;
         }
         const std::size_t limit = detail::limit_of(options.length);
-        return column <= limit || detail::fail(reason, {error_code::row_over_limit, r, column, limit, {}});
+        return column <= limit || detail::fail(reason, error::of_row(errors::row_over_limit, r, column, limit));
     }
 };
 

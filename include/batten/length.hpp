@@ -4,6 +4,7 @@
 #define BATTEN_LENGTH_HPP_INCLUDED
 
 #include <batten/error.hpp>
+#include <batten/integer.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -17,8 +18,6 @@
 #include <vector>
 
 namespace batten {
-
-inline constexpr std::size_t no_limit = detail::size_limit;
 
 // How a length strategy is read. Specialise it for a type that can't be given the members below; every function but width
 // may be left out.
@@ -130,7 +129,7 @@ concept length_strategy = std::copyable<Strategy> && requires(const Strategy& st
 
 // A length_strategy whose buckets are known beforehand: bucketed_length, round_up_to over it, or any with edges().
 template <class Strategy>
-concept laddered_length = length_strategy<Strategy> && requires(const Strategy& strategy) {
+concept bucketed_strategy = length_strategy<Strategy> && requires(const Strategy& strategy) {
     { length_traits<Strategy>::edges(strategy) } -> std::ranges::contiguous_range;
 };
 
@@ -153,7 +152,7 @@ public:
     [[nodiscard]] constexpr bool check(error& reason) const noexcept
     {
         return (!length_.is_negative() && limit() != 0) ||
-               detail::fail(reason, {error_code::length_not_positive, error::no_row, length_, {}, {}});
+               detail::fail(reason, error::of(errors::length_not_positive, length_));
     }
 
 private:
@@ -188,7 +187,7 @@ struct dynamic_length {
     [[nodiscard]] constexpr bool check(error& reason) const noexcept
     {
         return !max_length || (!max_length->is_negative() && limit() != 0) ||
-               detail::fail(reason, {error_code::length_not_positive, error::no_row, *max_length, {}, {}});
+               detail::fail(reason, error::of(errors::length_not_positive, *max_length));
     }
 };
 
@@ -230,13 +229,13 @@ public:
     [[nodiscard]] constexpr bool check(error& reason) const noexcept
     {
         if (edges_.empty())
-            return detail::fail(reason, {error_code::ladder_empty, error::no_row, {}, {}, {}});
+            return detail::fail(reason, error::of(errors::edges_empty));
         if (edges_.front() == 0)
-            return detail::fail(reason, {error_code::length_not_positive, error::no_row, edges_.front(), {}, {}});
+            return detail::fail(reason, error::of(errors::length_not_positive, edges_.front()));
         for (std::size_t i = 1; i < edges_.size(); ++i)
             if (edges_[i] <= edges_[i - 1])
                 return detail::fail(
-                    reason, {error_code::ladder_not_increasing, error::no_row, edges_[i - 1], edges_[i], {}});
+                    reason, error::of(errors::edges_not_increasing, edges_[i - 1], edges_[i]));
         return true;
     }
 
@@ -280,14 +279,14 @@ struct length_traits<round_up_to<N, Inner>> {
         return strategy.max_width ? std::min(of_inner, strategy.max_width->template to<std::size_t>()) : of_inner;
     }
     static constexpr auto edges(const strategy_type& strategy)
-        requires laddered_length<Inner>
+        requires bucketed_strategy<Inner>
     {
         return length_traits<Inner>::edges(strategy.inner);
     }
     static constexpr bool check(const strategy_type& strategy, error& reason)
     {
         if (strategy.max_width && (strategy.max_width->is_negative() || *strategy.max_width == integer(0)))
-            return detail::fail(reason, {error_code::length_not_positive, error::no_row, *strategy.max_width, {}, {}});
+            return detail::fail(reason, error::of(errors::length_not_positive, *strategy.max_width));
         return detail::check_strategy(strategy.inner, reason);
     }
 };

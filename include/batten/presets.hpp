@@ -32,7 +32,7 @@ using encoder = collator<pad_right, Length, Overflow, encoder_fields>;
 // Static shapes (a compiled graph, an accelerator that compiles each shape): one width for every batch. Set .length to a high
 // percentile of measured lengths, not to their maximum: on a chat trace the 95th is under a third of it.
 template <padding_side Side = pad_right, overflow_policy Overflow = truncate_right, class Fields = inference_fields>
-using static_shapes = collator<Side, fixed_length, Overflow, Fields>;
+using fixed_shape = collator<Side, fixed_length, Overflow, Fields>;
 
 }  // namespace batten::presets
 

@@ -5,8 +5,8 @@
 
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
+#include <batten/executor.hpp>
 #include <batten/field.hpp>
-#include <batten/fill.hpp>
 #include <batten/sequences.hpp>
 #include <batten/side.hpp>
 
@@ -44,7 +44,7 @@ template <class R>
 concept element_output = element_memory<R> && !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>>;
 
 template <class R>
-concept token_memory = element_memory<R> && token<std::ranges::range_value_t<R>>;
+concept token_memory = element_memory<R> && integer_number<std::ranges::range_value_t<R>>;
 template <class R>
 concept token_output = element_output<R> && token_memory<R>;
 
@@ -57,8 +57,7 @@ constexpr auto elements_in(R& range) noexcept
 
 constexpr bool check_size(std::size_t needed, std::size_t given, std::string_view name, error& reason) noexcept
 {
-    return needed == given || fail(reason, {given < needed ? error_code::span_too_small : error_code::span_too_large,
-                                            error::no_row, needed, given, name});
+    return needed == given || fail(reason, error::of(given < needed ? errors::span_too_small : errors::span_too_large, needed, given, name));
 }
 
 // Copies from[0, count) to to[0, count), which must not overlap it.
@@ -117,17 +116,17 @@ constexpr void end_stores(store_policy stores)
 
 }  // namespace detail
 
-// The rows of a padded batch, and where each has its tokens: varlen(batch.lengths(), batch.width(), pad_left{}). It takes whole
+// The rows of a padded batch, and where each has its tokens: varlen_map(batch.lengths(), batch.width(), pad_left{}). It takes whole
 // hidden rows of `d` elements out of the padded form [rows * width, d] into the packed form [tokens, d], and puts them back.
 // What FlashAttention's unpad_input and pad_input do, from lengths in place of a mask.
 //
 // Requires  the lengths outlive it; memory that does not overlap. Elements of any trivially copyable type.
 // Errors    a length that is negative or over the width; a side that puts a row past the width; spans of other sizes; a number
 //           that the type asked for cannot hold. Each call checks all of it, O(rows), before the first write.
-template <token Length, padding_side Side = pad_right>
-class varlen {
+template <integer_number Length, padding_side Side = pad_right>
+class varlen_map {
 public:
-    constexpr varlen(std::span<const Length> lengths, std::size_t width, Side side = {}) noexcept
+    constexpr varlen_map(std::span<const Length> lengths, std::size_t width, Side side = {}) noexcept
         : lengths_(lengths), width_(width), side_(side)
     {
     }
@@ -262,16 +261,16 @@ private:
         found = {.rows = lengths_.size(), .width = width_};
         std::size_t cells = 0;
         if (!detail::multiply(lengths_.size(), width_, cells))
-            return detail::fail(reason, {error_code::size_overflow, error::no_row, lengths_.size(), width_, {}});
+            return detail::fail(reason, error::of(errors::size_overflow, lengths_.size(), width_));
         for (std::size_t r = 0; r < lengths_.size(); ++r) {
             if (std::cmp_less(lengths_[r], 0))
-                return detail::fail(reason, {error_code::length_negative, r, lengths_[r], {}, {}});
+                return detail::fail(reason, error::of_row(errors::length_negative, r, lengths_[r]));
             if (std::cmp_greater(lengths_[r], width_))
-                return detail::fail(reason, {error_code::segment_past_row, r, lengths_[r], width_, "the row"});
+                return detail::fail(reason, error::of_row(errors::segment_past_row, r, lengths_[r], width_, "the row"));
             const std::size_t tokens = length(r);
             const std::size_t offset = side_traits<Side>::offset(side_, tokens, width_);
             if (offset > width_ - tokens)
-                return detail::fail(reason, {error_code::offset_past_width, r, offset, width_ - tokens, {}});
+                return detail::fail(reason, error::of_row(errors::offset_past_width, r, offset, width_ - tokens));
             found.tokens += tokens;
             found.max_seqlen = std::max(found.max_seqlen, tokens);
         }
@@ -284,10 +283,10 @@ private:
                                       const varlen_shape& of, error& reason)
     {
         static_assert(std::is_same_v<std::remove_const_t<Padded>, std::remove_const_t<Packed>>,
-                      "batten::varlen: hidden rows are copied as they are: give both forms the same element type");
+                      "batten::varlen_map: hidden rows are copied as they are: give both forms the same element type");
         std::size_t elements = 0;
         if (!detail::multiply(of.rows * of.width, d, elements))
-            return detail::fail(reason, {error_code::size_overflow, error::no_row, of.rows * of.width, d, {}});
+            return detail::fail(reason, error::of(errors::size_overflow, of.rows * of.width, d));
         return detail::check_size(elements, padded.size(), "padded", reason) &&
                detail::check_size(of.tokens * d, packed.size(), "packed", reason);
     }
@@ -336,7 +335,7 @@ private:
 };
 template <detail::token_memory Lengths, padding_side Side = pad_right>
     requires std::ranges::borrowed_range<Lengths>
-varlen(Lengths&&, std::size_t, Side = {}) -> varlen<std::ranges::range_value_t<Lengths>, Side>;
+varlen_map(Lengths&&, std::size_t, Side = {}) -> varlen_map<std::ranges::range_value_t<Lengths>, Side>;
 
 // Copies cu_seqlens to an array of a constant shape, as graph capture needs it: the last offset repeats, so that empty
 // sequences make up for those that are too few. Returns how many it added. `out` may be the array itself, with room behind it.
@@ -351,16 +350,16 @@ constexpr result<std::size_t> try_extend_cu_seqlens(const Offsets& cu_seqlens, O
     using value = typename decltype(to)::value_type;
     constexpr std::string_view name = "cu_seqlens";
     if (from.empty())
-        return error{error_code::nothing_to_plan, error::no_row, {}, {}, name};
+        return error::of(errors::input_empty, {}, {}, name);
     if (from[0] != 0)
-        return error{error_code::offsets_not_from_zero, error::no_row, from[0], {}, name};
+        return error::of(errors::offsets_not_from_zero, from[0], {}, name);
     for (std::size_t i = 1; i < from.size(); ++i)
         if (from[i] < from[i - 1])
-            return error{error_code::offsets_decrease, i - 1, from[i - 1], from[i], {}};
+            return error::of_row(errors::offsets_decrease, i - 1, from[i - 1], from[i]);
     if (to.size() < from.size())
-        return error{error_code::span_too_small, error::no_row, from.size(), to.size(), name};
+        return error::of(errors::span_too_small, from.size(), to.size(), name);
     if (!integer(from.back()).template fits<value>())
-        return error{error_code::value_not_representable, error::no_row, from.back(), {}, name};
+        return error::of(errors::value_not_representable, from.back(), {}, name);
     const auto last = static_cast<value>(from.back());
     for (std::size_t i = 0; i < from.size(); ++i)
         to[i] = static_cast<value>(from[i]);

@@ -35,8 +35,8 @@ int main()
     const collator<pad_left, fixed_length> fraction{{.pad_id = 0, .length = {512}}};
 #endif
 
-    using counting_on = batten::fields<batten::token_ids<>, batten::position_ids<int, batten::pads_count_on>>;
-#ifdef FORBIDDEN_pads_count_on_with_pad_left  // expect: use pad_right, or pads_hold<0>
+    using counting_on = batten::fields<batten::token_ids<>, batten::position_ids<int, batten::continue_positions>>;
+#ifdef FORBIDDEN_pads_count_on_with_pad_left  // expect: use pad_right, or pad_position<0>
     const collator<pad_left, dynamic_length, batten::reject, counting_on> positions{{.pad_id = 0}};
 #else
     const collator<pad_right, dynamic_length, batten::reject, counting_on> positions{{.pad_id = 0}};

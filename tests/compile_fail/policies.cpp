@@ -80,7 +80,7 @@ int main()
     const batten::collator<batten::pad_right, batten::round_up_to<8, always_eight>> nested{{.pad_id = 0}};
 #endif
 
-#ifdef FORBIDDEN_bucketed_collator_without_a_ladder  // expect: constraints not satisfied && laddered_length
+#ifdef FORBIDDEN_bucketed_collator_without_a_ladder  // expect: constraints not satisfied && bucketed_strategy
     const batten::bucketed_collator<batten::pad_right, batten::dynamic_length> bucketed{{.pad_id = 0}};
 #else
     const batten::bucketed_collator<batten::pad_right, batten::bucketed_length> bucketed{{.pad_id = 0, .length = {8}}};

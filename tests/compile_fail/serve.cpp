@@ -242,9 +242,9 @@ void steps()
     std::vector<batten::piece> memory(2);
     const serve::step_pieces pieces(bare, memory);
 #ifdef FORBIDDEN_pieces_gone_before_they_are_binned  // expect: deleted function && step_pieces
-    static_cast<void>(batten::binned(ids, serve::step_pieces(bare, memory)));
+    static_cast<void>(batten::packed(ids, serve::step_pieces(bare, memory)));
 #else
-    static_cast<void>(batten::binned(ids, pieces));
+    static_cast<void>(batten::packed(ids, pieces));
 #endif
 
     // ---- backends ----
@@ -364,18 +364,18 @@ void decoding()
     static_cast<void>(serve::decode_batch<fields<attention_mask<>>>({.pad_id = 0}, lengths, 1, 8, into));
 #endif
 
-#ifdef FORBIDDEN_kept_positions_that_count_on  // expect: pads_count_on has no place among holes: use pads_hold<0>
-    using kept_positions = position_ids<std::int64_t, batten::pads_count_on>;
+#ifdef FORBIDDEN_kept_positions_that_count_on  // expect: continue_positions has no place among holes: use pad_position<0>
+    using kept_positions = position_ids<std::int64_t, batten::continue_positions>;
 #else
-    using kept_positions = position_ids<std::int64_t, batten::pads_hold<0>>;
+    using kept_positions = position_ids<std::int64_t, batten::pad_position<0>>;
 #endif
     static_cast<void>(
         serve::decode_batch<fields<kept_positions>>({.pad_id = 0}, lengths, 1, 8, outputs{set<position_ids>(kept)}));
 
-#ifdef FORBIDDEN_positions_of_a_step_that_count_on  // expect: pads_count_on has no place among holes: use pads_hold<0>
-    using step_positions = position_ids<std::int64_t, batten::pads_count_on>;
+#ifdef FORBIDDEN_positions_of_a_step_that_count_on  // expect: continue_positions has no place among holes: use pad_position<0>
+    using step_positions = position_ids<std::int64_t, batten::continue_positions>;
 #else
-    using step_positions = position_ids<std::int64_t, batten::pads_hold<0>>;
+    using step_positions = position_ids<std::int64_t, batten::pad_position<0>>;
 #endif
     static_cast<void>(serve::decode_batch<fields<attention_mask<>>, fields<step_positions>>({}, lengths, 1, 8, into));
 
@@ -392,7 +392,7 @@ void decoding()
     serve::decode_batch<> decode({.pad_id = 0}, lengths, 1, 8, into);
 #endif
 
-#ifdef FORBIDDEN_lengths_that_are_floats  // expect: constraints not satisfied && count_range
+#ifdef FORBIDDEN_lengths_that_are_floats  // expect: constraints not satisfied && integer_range
     static_cast<void>(serve::decode_batch<>({.pad_id = 0}, floats, 1, 8, into));
 #else
     static_cast<void>(serve::decode_batch<>({.pad_id = 0}, lengths, 1, 8, into));
@@ -428,7 +428,7 @@ void decoding()
     decode.append(serve::token_matrix(sampled, lengths), step);
 #endif
 
-#ifdef FORBIDDEN_accept_of_floats  // expect: constraints not satisfied && count_range
+#ifdef FORBIDDEN_accept_of_floats  // expect: constraints not satisfied && integer_range
     decode.accept(floats);
 #else
     decode.accept(lengths);

@@ -20,7 +20,7 @@ static const std::vector<std::vector<int>> rows{{1, 2}, {3, 4, 5, 6, 7}};
 
 static bool is_row_1_over_the_limit(const batten::error& reason)
 {
-    return reason.code == batten::error_code::row_over_limit && reason.row == 1 && reason.first == batten::integer(5) &&
+    return reason.code == batten::errors::row_over_limit && reason.row == 1 && reason.first == batten::integer(5) &&
            reason.second == batten::integer(4);
 }
 
@@ -28,7 +28,7 @@ static bool is_row_1_over_the_limit(const batten::error& reason)
 static bool try_calls_return_the_error()
 {
     const auto no_length = collator::try_make({.pad_id = 0, .length = {0}});
-    if (no_length || no_length.error().code != batten::error_code::length_not_positive)
+    if (no_length || no_length.error().code != batten::errors::length_not_positive)
         return false;
 
     const auto made = collator::try_make({.pad_id = 0, .length = {4}});

@@ -123,7 +123,7 @@ batch copy(const Batch& from, const placement& placed)
 
 using fields = batten::fields<batten::token_ids<>, batten::attention_mask<>, batten::position_ids<>, batten::loss_mask<>,
                               batten::labels<>, batten::segment_ids<>>;
-using packed_fields = batten::fields<batten::token_ids<>, batten::attention_mask<>, batten::position_ids<>,
+using varlen_fields = batten::fields<batten::token_ids<>, batten::attention_mask<>, batten::position_ids<>,
                                      batten::loss_mask<>, batten::labels<>, batten::segment_ids<>, batten::cu_seqlens<>>;
 
 template <class Side, class Batch>
@@ -165,16 +165,16 @@ batches bucketed(const In& in, batten::integer pad_id, batten::target_alignment 
 }
 
 template <class In>
-batch binned(const In& in, batten::integer pad_id, batten::target_alignment targets, std::size_t columns,
+batch packed(const In& in, batten::integer pad_id, batten::target_alignment targets, std::size_t columns,
              std::string_view attention)
 {
     std::vector<std::size_t> lengths;
     for (std::size_t i = 0; i < in.sequences.size(); ++i)
         lengths.push_back(in.sequences[i].size());
     const batten::plan::packing bins = batten::plan::best_fit(lengths, {.capacity = columns, .targets = targets});
-    const batten::binned_collator<batten::fixed_length, fields> collate{
+    const batten::packed_collator<batten::fixed_length, fields> collate{
         {.pad_id = pad_id, .targets = targets, .length = columns}};
-    const auto made = collate(batten::binned(in, bins));
+    const auto made = collate(batten::packed(in, bins));
     placement placed;
     for (std::size_t b = 0, s = 0; b < bins.size(); ++b)
         for (std::size_t column = 0; s < bins.offsets[b + 1]; ++s) {
@@ -189,7 +189,7 @@ batch binned(const In& in, batten::integer pad_id, batten::target_alignment targ
 template <class In>
 batch packed(const In& in, batten::integer pad_id, batten::target_alignment targets, std::string_view attention)
 {
-    const batten::packed_collator<batten::round_up_to<8>, packed_fields> collate{{.pad_id = pad_id, .targets = targets}};
+    const batten::varlen_collator<batten::round_up_to<8>, varlen_fields> collate{{.pad_id = pad_id, .targets = targets}};
     const auto made = collate(in);
     placement placed;
     for (std::size_t s = 0; s < made.lengths().size(); ++s)
@@ -244,7 +244,7 @@ batches collate(const request& asked)
     if (layout == "bucketed")
         return bucketed(in, asked.pad_id, targets, sizes, attention);
     if (layout == "binned")
-        return {binned(in, asked.pad_id, targets, static_cast<std::size_t>(sizes[0]), attention)};
+        return {packed(in, asked.pad_id, targets, static_cast<std::size_t>(sizes[0]), attention)};
     throw std::invalid_argument("no such layout");
 }
 

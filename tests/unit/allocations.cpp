@@ -123,7 +123,7 @@ void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) no
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::error_is;
 using tests::guarded_fields;
 using tests::ragged;
@@ -187,12 +187,12 @@ TEST_CASE("packed and binned batches go into the caller's memory without an allo
     const std::vector<batten::piece> pieces{{1, 0, 1}, {0, 0, 3}};
     const std::vector<std::size_t> offsets{0, 1, 2};
     const ragged rows{{1, 2, 3}, {4}};
-    const batten::packed_collator<batten::round_up_to<8>> pack{{.pad_id = 0}};
-    auto flat = tests::guarded_fields<batten::packed_fields>::of(pack.shape(rows));
+    const batten::varlen_collator<batten::round_up_to<8>> pack{{.pad_id = 0}};
+    auto flat = tests::guarded_fields<batten::varlen_fields>::of(pack.shape(rows));
     CHECK(allocations_of([&] { pack.into(rows, flat.outputs()); }) == 0);
-    const batten::binned_collator<> bin{{.pad_id = 0, .length = {4}}};
-    const auto in = batten::binned(rows, {pieces, offsets});
-    auto binned = tests::guarded_fields<batten::binned_fields>::of(bin.shape(in));
+    const batten::packed_collator<> bin{{.pad_id = 0, .length = {4}}};
+    const auto in = batten::packed(rows, {pieces, offsets});
+    auto binned = tests::guarded_fields<batten::packed_fields>::of(bin.shape(in));
     CHECK(allocations_of([&] { bin.into(in, binned.outputs()); }) == 0);
 }
 
@@ -216,7 +216,7 @@ TEST_CASE("a decode step, masks and unpadding allocate nothing")
     std::vector<float> dense(2 * 4 * 4);
     CHECK(allocations_of([&] { mask::additive(seen, mask::intervals(where, mask::causal{}, seen), std::span(dense)); }) == 0);
 
-    const batten::varlen places(lengths, 4);
+    const batten::varlen_map places(lengths, 4);
     std::vector<float> padded(2 * 4 * 3), packed(6 * 3);
     CHECK(allocations_of([&] { places.gather_rows(padded, 3, packed); }) == 0);
 }
@@ -299,7 +299,7 @@ TEST_CASE("a queue and a pool for which there is no memory are errors")
         const bool has_failed = until_failure == 0;
         until_failure = 0;
         CHECK(has_failed);
-        CHECK(made.error().code == error_code::out_of_memory);
+        CHECK(made.error().code == errors::out_of_memory);
     };
     for (long failing = 2; failing <= 5; ++failing)  // the first copies the options
         check_no_memory(failing, [&] { return queue::try_make(options); });
@@ -378,7 +378,7 @@ void check_out_of_memory(const Collator& collate)
             break;
         }
         ++failures;
-        CHECK(result.error().code == error_code::out_of_memory);
+        CHECK(result.error().code == errors::out_of_memory);
         CHECK_FALSE(result.has_value());
         CHECK(tests::contents(batch) == before);
     }
@@ -402,8 +402,8 @@ TEST_CASE("the error says how many bytes there were none of")
     const auto result = collate.try_collate(small_rows);
     until_failure = 0;
     REQUIRE_FALSE(result.has_value());
-    CHECK(error_is(result.error()) == error_is(error_code::out_of_memory, tests::no_row, 2 * 100 * 4));
-    CHECK(result.error().message() == "batten::collate: 800 bytes could not be allocated");
+    CHECK(error_is(result.error()) == error_is(errors::out_of_memory, tests::no_row, 2 * 100 * 4));
+    CHECK(result.error().message() == "batten: 800 bytes could not be allocated");
 }
 
 TEST_CASE("a copy for which there is no memory throws bad_alloc")

@@ -8,7 +8,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::error_is;
 using tests::grid;
 using tests::grid_of;
@@ -28,7 +28,7 @@ const ragged two{{5, 6, 7}, {8}};
 
 constexpr auto shape_of_two = tests::shape_of<batten::causal_lm_fields>(2, 3);
 static_assert(shape_of_two.elements<batten::token_ids>() == 6 && shape_of_two.elements<batten::token_ids<>>() == 6);
-static_assert(shape_of_two.elements<batten::token_ids>(5) == 8);  // (rows - 1) * pitch + width
+static_assert(shape_of_two.elements<batten::token_ids>(5) == 8);  // (rows - 1) * row_stride + width
 static_assert(shape_of_two.elements<batten::lengths>() == 2);
 static_assert(tests::shape_of<batten::causal_lm_fields>(0, 3).elements<batten::token_ids>(5) == 0);
 static_assert(tests::shape_of<batten::fields<batten::column<"types">>>(2, 3).elements<"types">() == 6);
@@ -85,8 +85,8 @@ TEST_CASE("the named accessors are the fields of that name")
     CHECK(line_of(batch.labels(1)) == line{-100, -100, -100});
     CHECK(line_of(batch.segment_ids()) == line{1, 1, 1, 0, 0, 1});
     CHECK(line_of(batch.lengths()) == line{3, 1});
-    CHECK(line_of(batch.dropped_tokens()) == line{0, 0});
-    CHECK(line_of(batch.targets()) == line{2, 0});
+    CHECK(line_of(batch.truncated_tokens()) == line{0, 0});
+    CHECK(line_of(batch.target_counts()) == line{2, 0});
 }
 
 TEST_CASE("a batch's cells can be written where it is not const, and only read where it is")
@@ -102,14 +102,14 @@ TEST_CASE("a batch's cells can be written where it is not const, and only read w
     CHECK(batch.token_ids().data() == read.token_ids().data());
 }
 
-TEST_CASE("a matrix_view finds rows by its pitch")
+TEST_CASE("a matrix_view finds rows by its row_stride")
 {
     std::array<int, 8> cells{1, 2, 3, -1, 4, 5, 6, -1};
     const batten::matrix_view<int> view(cells.data(), 2, 3, 4);
     CHECK(grid_of(view) == grid{{1, 2, 3}, {4, 5, 6}});
     CHECK(view(1, 2) == 6);
     CHECK(view.data() == cells.data());
-    CHECK(view.pitch() == 4);
+    CHECK(view.row_stride() == 4);
     view(0, 0) = 9;
     CHECK(cells[0] == 9);
     CHECK(batten::matrix_view<int>().rows() == 0);
@@ -260,8 +260,8 @@ TEST_CASE("lengths, dropped tokens and targets may be asked for beside the field
     std::vector<std::uint16_t> dropped(2, 9);
     std::vector<std::int64_t> targets(2);
     small.into(two, batten::outputs{batten::set<batten::lengths>(lengths), batten::set<batten::token_ids>(ids),
-                                    batten::set<batten::attention_mask>(mask), batten::set<batten::targets>(targets),
-                                    batten::set<batten::dropped_tokens>(dropped)});
+                                    batten::set<batten::attention_mask>(mask), batten::set<batten::target_counts>(targets),
+                                    batten::set<batten::truncated_tokens>(dropped)});
     CHECK(line_of(lengths) == line{3, 1});
     CHECK(line_of(dropped) == line{0, 0});
     CHECK(line_of(targets) == line{2, 0});
@@ -278,21 +278,21 @@ TEST_CASE("spans of the caller's are written from the first cell to the last, an
     }
 }
 
-TEST_CASE("with a pitch the cells between the rows are not touched")
+TEST_CASE("with a row_stride the cells between the rows are not touched")
 {
-    for (const std::size_t pitch : {3U, 4U, 7U, 64U}) {
-        auto memory = guarded_fields<two_fields>::of(small.shape(two), pitch);
+    for (const std::size_t row_stride : {3U, 4U, 7U, 64U}) {
+        auto memory = guarded_fields<two_fields>::of(small.shape(two), row_stride);
         auto& ids = memory.get<batten::token_ids<std::int32_t>>();
         auto& mask = memory.get<batten::attention_mask<std::uint8_t>>();
-        small.into(two, memory.outputs(pitch));
-        CHECK(ids.only_rows(2, 3, pitch));
-        CHECK(mask.only_rows(2, 3, pitch));
-        CHECK(grid_of(ids.matrix(2, 3, pitch)) == grid{{5, 6, 7}, {0, 0, 8}});
-        CHECK(grid_of(mask.matrix(2, 3, pitch)) == grid{{1, 1, 1}, {0, 0, 1}});
+        small.into(two, memory.outputs(row_stride));
+        CHECK(ids.only_rows(2, 3, row_stride));
+        CHECK(mask.only_rows(2, 3, row_stride));
+        CHECK(grid_of(ids.matrix(2, 3, row_stride)) == grid{{5, 6, 7}, {0, 0, 8}});
+        CHECK(grid_of(mask.matrix(2, 3, row_stride)) == grid{{1, 1, 1}, {0, 0, 1}});
     }
 }
 
-TEST_CASE("each field may have a pitch of its own, and room behind its last row")
+TEST_CASE("each field may have a row_stride of its own, and room behind its last row")
 {
     guarded<std::int32_t> ids(2 * 5);
     guarded<std::uint8_t> mask(6);
@@ -318,49 +318,49 @@ TEST_CASE("a span that is too small or too large is an error that names the fiel
     guarded<std::uint8_t> mask(6);
     const auto good = batten::set<batten::attention_mask>(mask.cells());
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells().first(5)), good}) ==
-          error_is(error_code::span_too_small, no_row, 6, 5, "token_ids"));
+          error_is(errors::span_too_small, no_row, 6, 5, "token_ids"));
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells().first(0)), good}) ==
-          error_is(error_code::span_too_small, no_row, 6, 0, "token_ids"));
+          error_is(errors::span_too_small, no_row, 6, 0, "token_ids"));
     guarded<std::int32_t> more(7);
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(more.cells()), good}) ==
-          error_is(error_code::span_too_large, no_row, 6, 7, "token_ids"));
+          error_is(errors::span_too_large, no_row, 6, 7, "token_ids"));
     // The last field is wrong: the first is not written either.
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells()),
                                      batten::set<batten::attention_mask>(mask.cells().first(5))}) ==
-          error_is(error_code::span_too_small, no_row, 6, 5, "attention_mask"));
+          error_is(errors::span_too_small, no_row, 6, 5, "attention_mask"));
     CHECK(ids.untouched());
     CHECK(mask.untouched());
     CHECK(more.untouched());
     CHECK(small.try_into(two, batten::outputs{batten::set<batten::token_ids>(ids.cells().first(5)), good}).error().message() ==
-          "batten::collate: token_ids needs 6 elements, the span has 5");
+          "batten: token_ids needs 6 elements, the span has 5");
 }
 
-TEST_CASE("a pitch below the width, or a span that does not fit its pitch, is an error")
+TEST_CASE("a row_stride below the width, or a span that does not fit its row_stride, is an error")
 {
     guarded<std::int32_t> ids(11);
     guarded<std::uint8_t> mask(6);
     const auto good = batten::set<batten::attention_mask>(mask.cells());
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells(), 2), good}) ==
-          error_is(error_code::pitch_too_small, no_row, 3, 2, "token_ids"));
+          error_is(errors::row_stride_too_small, no_row, 3, 2, "token_ids"));
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells().first(7), 5), good}) ==
-          error_is(error_code::span_too_small, no_row, 8, 7, "token_ids"));
+          error_is(errors::span_too_small, no_row, 8, 7, "token_ids"));
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells(), 5), good}) ==
-          error_is(error_code::span_too_large, no_row, 10, 11, "token_ids"));
+          error_is(errors::span_too_large, no_row, 10, 11, "token_ids"));
     CHECK(ids.untouched());
     CHECK(mask.untouched());
 }
 
-TEST_CASE("rule 10: rows x pitch is checked before the first write")
+TEST_CASE("rule 10: rows x row_stride is checked before the first write")
 {
     guarded<std::int32_t> ids(6);
     guarded<std::uint8_t> mask(6);
     constexpr std::size_t most = static_cast<std::size_t>(-1);
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells(), most),
                                      batten::set<batten::attention_mask>(mask.cells())}) ==
-          error_is(error_code::size_overflow, no_row, 2, most, "token_ids"));
+          error_is(errors::size_overflow, no_row, 2, most, "token_ids"));
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells(), most / 2 + 2),
                                      batten::set<batten::attention_mask>(mask.cells())})
-              .code == error_code::size_overflow);
+              .code == errors::size_overflow);
     CHECK(ids.untouched());
     CHECK(mask.untouched());
 }
@@ -374,13 +374,13 @@ TEST_CASE("a span of a segment field has exactly as many elements as there are s
         return batten::outputs{batten::set<batten::token_ids>(ids), batten::set<batten::attention_mask>(mask),
                                batten::set<batten::lengths>(cells)};
     };
-    CHECK(into_error(with(lengths.cells().first(1))) == error_is(error_code::span_too_small, no_row, 2, 1, "lengths"));
-    CHECK(into_error(with(lengths.cells())) == error_is(error_code::span_too_large, no_row, 2, 3, "lengths"));
+    CHECK(into_error(with(lengths.cells().first(1))) == error_is(errors::span_too_small, no_row, 2, 1, "lengths"));
+    CHECK(into_error(with(lengths.cells())) == error_is(errors::span_too_large, no_row, 2, 3, "lengths"));
     CHECK(lengths.untouched());
     CHECK(line_of(ids) == line{0, 0, 0, 0, 0, 0});
 }
 
-TEST_CASE("an empty batch takes empty spans, with a pitch too")
+TEST_CASE("an empty batch takes empty spans, with a row_stride too")
 {
     std::span<std::int32_t> ids;
     std::span<std::uint8_t> mask;
@@ -409,7 +409,7 @@ constexpr bool into_in_constant_evaluation()
     const auto bad = constant.try_into(
         rows, batten::outputs{batten::set<batten::token_ids>(ids, 2), batten::set<batten::attention_mask>(mask)});
     return holds(ids, {5, 6, 7, -1, 0, 0, 8, -1}) && holds(mask, {1, 1, 1, 0, 0, 1}) && totals.real_tokens == 4 && !bad &&
-           bad.error().code == error_code::pitch_too_small;
+           bad.error().code == errors::row_stride_too_small;
 }
 static_assert(into_in_constant_evaluation());
 

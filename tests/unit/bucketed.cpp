@@ -10,7 +10,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::grid;
@@ -95,7 +95,7 @@ TEST_CASE("an edge holds the rows that are exactly as long, and one token more g
     REQUIRE(batches.size() == 2);
     CHECK(line_of(batches[0].order()) == line{0});
     CHECK(line_of(batches[1].order()) == line{1, 2});
-    CHECK(call_error(collate, ragged{{1}, {1, 2, 3, 4, 5}}) == error_is(error_code::row_over_limit, 1, 5, 4));
+    CHECK(call_error(collate, ragged{{1}, {1, 2, 3, 4, 5}}) == error_is(errors::row_over_limit, 1, 5, 4));
 }
 
 TEST_CASE("edges that rounding brings to one width are one bucket")
@@ -118,7 +118,7 @@ TEST_CASE("rows are routed by what truncation leaves of them, in columns")
     const auto batches = cut(ragged{{1, 2, 3, 4, 5, 6}, {1}});
     REQUIRE(batches.size() == 2);
     CHECK(line_of(batches[1].token_ids()) == line{3, 4, 5, 6});
-    CHECK(line_of(batches[1].dropped_tokens()) == line{2});
+    CHECK(line_of(batches[1].truncated_tokens()) == line{2});
     const collator drop_last{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {2, 4}}};
     const auto shifted = drop_last(ragged{{1, 2, 3}, {1, 2, 3, 4, 5}});
     REQUIRE(shifted.size() == 2);
@@ -180,12 +180,12 @@ void buckets_are_those_made_by_hand(std::uint64_t seed)
         bool same = reused.size() == groups.size() && owned.size() == groups.size() && shape.buckets.size() == groups.size() &&
                     totals == reused.summary() && tests::contents(owned) == tests::contents(reused);
 
-        // Into memory of the caller's, without a pitch and with one.
+        // Into memory of the caller's, without a row_stride and with one.
         const std::size_t widest = groups.empty() ? 0 : groups.rbegin()->first;
-        const std::size_t pitch = round % 2 == 0 ? 0 : widest + 1 + tests::below(any, 3);
-        auto memory = guarded_fields<fields>::of(shape, pitch);
+        const std::size_t row_stride = round % 2 == 0 ? 0 : widest + 1 + tests::below(any, 3);
+        auto memory = guarded_fields<fields>::of(shape, row_stride);
         guarded<std::size_t> order(samples.size(), 3);
-        same = same && collate.into(ids, memory.outputs(pitch), order.cells()) == totals && memory.only_inside() &&
+        same = same && collate.into(ids, memory.outputs(row_stride), order.cells()) == totals && memory.only_inside() &&
                order.only_inside() && line_of(order.cells()) == line_of(reused.order());
 
         std::size_t b = 0;
@@ -203,8 +203,8 @@ void buckets_are_those_made_by_hand(std::uint64_t seed)
             const batten::bucket& at = shape.buckets[b];
             auto& given = memory.template get<batten::labels<>>();
             const batten::matrix_view<const std::int64_t> labels(given.cells().data() +
-                                                                     (pitch == 0 ? at.first_cell : at.first_row * pitch),
-                                                                 rows.size(), width, pitch == 0 ? width : pitch);
+                                                                     (row_stride == 0 ? at.first_cell : at.first_row * row_stride),
+                                                                 rows.size(), width, row_stride == 0 ? width : row_stride);
             for (std::size_t i = 0; same && i < rows.size(); ++i)
                 same = tests::same_cells(labels.row(i), expected.rows[i].labels);
             sum += expected.totals();
@@ -271,7 +271,7 @@ using small_collator = batten::bucketed_collator<batten::pad_right, batten::buck
 const small_collator small{{.pad_id = 0, .length = {2, 4}}};
 const ragged three{{1, 2, 3}, {4}, {5, 6}};
 
-TEST_CASE("into writes the batches one behind the other, and with a pitch touches no cell between rows")
+TEST_CASE("into writes the batches one behind the other, and with a row_stride touches no cell between rows")
 {
     const auto shape = small.shape(three);
     CHECK(shape.rows == 3);
@@ -309,19 +309,19 @@ TEST_CASE("spans that do not fit a bucketed call are errors, the order map's too
 {
     guarded<std::int32_t> ids(9);
     guarded<std::size_t> order(4);
-    const auto error_with = [&](std::size_t cells, std::size_t rows, std::size_t pitch = 0) -> error_is {
-        const auto out = batten::outputs{batten::set<batten::token_ids>(ids.cells().first(cells), pitch)};
+    const auto error_with = [&](std::size_t cells, std::size_t rows, std::size_t row_stride = 0) -> error_is {
+        const auto out = batten::outputs{batten::set<batten::token_ids>(ids.cells().first(cells), row_stride)};
         const auto result = small.try_into(three, out, order.cells().first(rows));
         CHECK_FALSE(result.has_value());
         tests::check_throws(result.error(), [&] { small.into(three, out, order.cells().first(rows)); });
         return result.error();
     };
-    CHECK(error_with(7, 3) == error_is(error_code::span_too_small, no_row, 8, 7, "token_ids"));
-    CHECK(error_with(9, 3) == error_is(error_code::span_too_large, no_row, 8, 9, "token_ids"));
-    CHECK(error_with(8, 2) == error_is(error_code::span_too_small, no_row, 3, 2, "the order map"));
-    CHECK(error_with(8, 4) == error_is(error_code::span_too_large, no_row, 3, 4, "the order map"));
-    CHECK(error_with(8, 3, 3) == error_is(error_code::pitch_too_small, no_row, 4, 3, "token_ids"));
-    CHECK(error_with(9, 3, 5) == error_is(error_code::span_too_small, no_row, 14, 9, "token_ids"));
+    CHECK(error_with(7, 3) == error_is(errors::span_too_small, no_row, 8, 7, "token_ids"));
+    CHECK(error_with(9, 3) == error_is(errors::span_too_large, no_row, 8, 9, "token_ids"));
+    CHECK(error_with(8, 2) == error_is(errors::span_too_small, no_row, 3, 2, "the order map"));
+    CHECK(error_with(8, 4) == error_is(errors::span_too_large, no_row, 3, 4, "the order map"));
+    CHECK(error_with(8, 3, 3) == error_is(errors::row_stride_too_small, no_row, 4, 3, "token_ids"));
+    CHECK(error_with(9, 3, 5) == error_is(errors::span_too_small, no_row, 14, 9, "token_ids"));
     CHECK(ids.untouched());
     CHECK(order.untouched());
 }
@@ -351,29 +351,29 @@ TEST_CASE("errors of a bucketed call name the caller's row")
     const ragged ids{{1}, {1, 2, 3}, {2}};
     const std::vector<int> prompts{0, 0, 2};
     CHECK(call_error(collate, batten::inputs{ids, prompts}) ==
-          error_is(error_code::prompt_past_end, 2, 2, 1, "prompt_lengths"));
+          error_is(errors::prompt_past_end, 2, 2, 1, "prompt_lengths"));
     const std::vector<int> few{0};
     CHECK(call_error(collate, batten::inputs{ids, few}) ==
-          error_is(error_code::count_mismatch, no_row, 1, 3, "prompt_lengths"));
+          error_is(errors::count_mismatch, no_row, 1, 3, "prompt_lengths"));
     CHECK(call_error(collate, batten::inputs{ragged{}, few}) ==
-          error_is(error_code::count_mismatch, no_row, 1, 0, "prompt_lengths"));
+          error_is(errors::count_mismatch, no_row, 1, 0, "prompt_lengths"));
     const std::vector<int> rows{0, 1, 7};
-    CHECK(call_error(collate, batten::select(ids, rows)) == error_is(error_code::row_index_out_of_range, 2, 7, 3));
+    CHECK(call_error(collate, batten::select(ids, rows)) == error_is(errors::row_index_out_of_range, 2, 7, 3));
     const std::vector<int> tokens{1, 2, 3};
     const std::vector<int> offsets{0, 2, 1};
-    CHECK(call_error(collate, batten::ragged_view{tokens, offsets}) == error_is(error_code::offsets_decrease, 1, 2, 1));
+    CHECK(call_error(collate, batten::ragged_view{tokens, offsets}) == error_is(errors::offsets_decrease, 1, 2, 1));
     const batten::bucketed_collator<batten::pad_right, batten::bucketed_length, batten::reject,
                                     batten::fields<batten::token_ids<std::uint8_t>>>
         narrow{{.pad_id = 0, .length = {2, 4}}};
     CHECK(call_error(narrow, ragged{{1}, {1, 2, 300}}) ==
-          error_is(error_code::token_not_representable, 1, 2, 300, "token_ids"));
+          error_is(errors::token_not_representable, 1, 2, 300, "token_ids"));
 }
 
 TEST_CASE("a ladder that makes no sense is an error of the collator")
 {
-    CHECK(options_error<collator>({.pad_id = 0}) == error_is(error_code::ladder_empty, no_row));
+    CHECK(options_error<collator>({.pad_id = 0}) == error_is(errors::edges_empty, no_row));
     CHECK(options_error<collator>({.pad_id = 0, .length = {4, 4}}) ==
-          error_is(error_code::ladder_not_increasing, no_row, 4, 4));
+          error_is(errors::edges_not_increasing, no_row, 4, 4));
 }
 
 struct too_far {
@@ -383,7 +383,7 @@ struct too_far {
 TEST_CASE("policies of the user's that do not fit are errors of a bucketed call too")
 {
     const batten::bucketed_collator<too_far> side{{.pad_id = 0, .length = {2, 4}}};
-    CHECK(call_error(side, ragged{{1}}) == error_is(error_code::offset_past_width, 0, 2, 1));
+    CHECK(call_error(side, ragged{{1}}) == error_is(errors::offset_past_width, 0, 2, 1));
 }
 
 // A ladder of the user's. Wrong in one way each.
@@ -427,18 +427,18 @@ TEST_CASE("a ladder of the user's own serves a bucketed collator")
 TEST_CASE("a ladder of the user's that contradicts itself is an error before anything is written")
 {
     const faulty<fault::unsteady> unsteady{{.pad_id = 0}};
-    CHECK(call_error(unsteady, ragged{{1, 2}, {1}}) == error_is(error_code::bucket_width_unsteady, no_row, 5, 4));
+    CHECK(call_error(unsteady, ragged{{1, 2}, {1}}) == error_is(errors::bucket_width_unsteady, no_row, 5, 4));
     const faulty<fault::accepts_longer> longer{{.pad_id = 0}};
-    CHECK(call_error(longer, ragged{{1}, {1, 2, 3, 4, 5}}) == error_is(error_code::row_past_width, 1, 5, 4));
+    CHECK(call_error(longer, ragged{{1}, {1, 2, 3, 4, 5}}) == error_is(errors::row_past_width, 1, 5, 4));
     const faulty<fault::too_narrow> narrow{{.pad_id = 0}};
-    CHECK(call_error(narrow, ragged{{1}, {1, 2, 3}}) == error_is(error_code::row_past_width, 1, 3, 2));
+    CHECK(call_error(narrow, ragged{{1}, {1, 2, 3}}) == error_is(errors::row_past_width, 1, 3, 2));
 }
 
 TEST_CASE("rule 10: the sum of the buckets' cells is checked before the first write")
 {
     constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
     const collator collate{{.pad_id = 0, .length = {std::size_t{2}, most / 32}}};
-    CHECK(call_error(collate, ragged{{1, 2, 3}, {1, 2, 3}, {1, 2, 3}}).code == error_code::size_overflow);
+    CHECK(call_error(collate, ragged{{1, 2, 3}, {1, 2, 3}, {1, 2, 3}}).code == errors::size_overflow);
 }
 
 // ---- in constant evaluation -------------------------------------------------------------------------------------------
@@ -466,7 +466,7 @@ TEST_CASE("a ladder of the user's without an edge is an error, not a read past i
     if (made.has_value())
         CHECK_FALSE(made->try_shape(ragged{{1}}).has_value());
     else
-        CHECK(made.error().code == error_code::ladder_empty);
+        CHECK(made.error().code == errors::edges_empty);
 }
 
 }  // namespace

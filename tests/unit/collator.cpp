@@ -9,7 +9,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::grid;
@@ -54,8 +54,8 @@ constexpr bool the_front_door()
     return batch.rows() == 2 && batch.width() == 4 && holds(batch.token_ids(), {101, 102, 0, 0, 103, 104, 105, 106}) &&
            holds(batch.attention_mask(), {1, 1, 0, 0, 1, 1, 1, 1}) && holds(batch.position_ids(), {0, 1, 0, 0, 0, 1, 2, 3}) &&
            holds(batch.loss_mask(), {1, 1, 0, 0, 1, 1, 1, 1}) && holds(batch.token_ids(1), {103, 104, 105, 106}) &&
-           batch.view<batten::token_ids>()(1, 3) == 106 && holds(batch.lengths(), {2, 4}) && holds(batch.targets(), {1, 3}) &&
-           holds(batch.dropped_tokens(), {0, 0}) &&
+           batch.view<batten::token_ids>()(1, 3) == 106 && holds(batch.lengths(), {2, 4}) && holds(batch.target_counts(), {1, 3}) &&
+           holds(batch.truncated_tokens(), {0, 0}) &&
            batch.summary() == batten::summary{.real_tokens = 6, .padded_cells = 2, .targets = 4, .max_seqlen = 4};
 }
 static_assert(the_front_door());
@@ -96,10 +96,10 @@ static_assert(!std::is_convertible_v<collator::options_type, collator>);  // exp
 TEST_CASE("what is not said has the default of the field")
 {
     const collator collate{{.pad_id = 7}};
-    CHECK(collate.settings().pad_id == batten::integer(7));
-    CHECK(collate.settings().ignore_index == batten::integer(-100));
-    CHECK(collate.settings().targets == batten::model_shifts);
-    CHECK_FALSE(collate.settings().length.max_length.has_value());
+    CHECK(collate.options().pad_id == batten::integer(7));
+    CHECK(collate.options().ignore_index == batten::integer(-100));
+    CHECK(collate.options().targets == batten::model_shifts);
+    CHECK_FALSE(collate.options().length.max_length.has_value());
 }
 
 TEST_CASE("try_make returns the collator or the error")
@@ -109,15 +109,15 @@ TEST_CASE("try_make returns the collator or the error")
     CHECK(line_of((*good)(ragged{{1}}).token_ids()) == line{1});
     const auto bad = collator::try_make({.pad_id = 0, .length = {0}});
     REQUIRE_FALSE(bad.has_value());
-    CHECK(bad.error().code == error_code::length_not_positive);
+    CHECK(bad.error().code == errors::length_not_positive);
 }
 
 constexpr bool bad_options_are_values_in_constant_evaluation()
 {
     using narrow = batten::collator<batten::pad_right, batten::fixed_length, batten::reject,
                                     batten::fields<batten::token_ids<std::uint8_t>>>;
-    return narrow::try_make({.pad_id = 256, .length = {4}}).error().code == error_code::pad_id_not_representable &&
-           narrow::try_make({.pad_id = 0, .length = {0}}).error().code == error_code::length_not_positive &&
+    return narrow::try_make({.pad_id = 256, .length = {4}}).error().code == errors::pad_id_not_representable &&
+           narrow::try_make({.pad_id = 0, .length = {0}}).error().code == errors::length_not_positive &&
            narrow::try_make({.pad_id = 0, .length = {4}}).has_value();
 }
 static_assert(bad_options_are_values_in_constant_evaluation());
@@ -158,14 +158,14 @@ TEST_CASE("rule 1: the throwing call and the try_ call name the same row, length
 {
     const batten::collator<batten::pad_left, batten::fixed_length> collate{{.pad_id = 0, .length = {512}}};
     const ragged rows{{1}, {2}, {3}, std::vector<int>(700, 1)};
-    CHECK(call_error(collate, rows) == error_is(error_code::row_over_limit, 3, 700, 512));
+    CHECK(call_error(collate, rows) == error_is(errors::row_over_limit, 3, 700, 512));
     std::string said;
     try {
         static_cast<void>(collate(rows));
     } catch (const std::exception& caught) {
         said = caught.what();
     }
-    CHECK(said == "batten::collate: row 3 has 700 tokens, the limit is 512");
+    CHECK(said == "batten: row 3 has 700 tokens, the limit is 512");
 }
 
 TEST_CASE("the last row may be the wrong one: what came before it is not written either")
@@ -179,7 +179,7 @@ TEST_CASE("the last row may be the wrong one: what came before it is not written
     auto memory = tests::guarded_fields<fields>::of(tests::shape_of<fields>(64, 4));
     const auto result = collate.try_into(rows, memory.outputs());
     REQUIRE_FALSE(result.has_value());
-    CHECK(error_is(result.error()) == error_is(error_code::token_not_representable, 63, 2, 256, "token_ids"));
+    CHECK(error_is(result.error()) == error_is(errors::token_not_representable, 63, 2, 256, "token_ids"));
     CHECK(memory.untouched());
     rows.back().back() = 255;
     CHECK(collate.try_into(rows, memory.outputs()).has_value());
@@ -190,8 +190,8 @@ TEST_CASE("rule 10: sizes that overflow are an error, not a small buffer")
 {
     constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
     const batten::collator<batten::pad_right, batten::fixed_length> collate{{.pad_id = 0, .length = {most / 4}}};
-    CHECK(call_error(collate, ragged{{1}, {2}}).code == error_code::size_overflow);
-    CHECK(call_error(collate, ragged(5)) == error_is(error_code::size_overflow, no_row, 5, most / 4));
+    CHECK(call_error(collate, ragged{{1}, {2}}).code == errors::size_overflow);
+    CHECK(call_error(collate, ragged(5)) == error_is(errors::size_overflow, no_row, 5, most / 4));
     CHECK(collate.shape(ragged{}).width == most / 4);  // of nothing there is nothing to allocate
 }
 
@@ -203,7 +203,7 @@ constexpr bool errors_are_values_in_constant_evaluation()
     const auto into = collate.try_into(
         rows, batten::outputs{batten::set<batten::token_ids>(cells), batten::set<batten::attention_mask>(cells),
                               batten::set<batten::position_ids>(cells), batten::set<batten::loss_mask>(cells)});
-    return !into && into.error().code == error_code::row_over_limit && into.error().first == 3 && into.error().second == 2 &&
+    return !into && into.error().code == errors::row_over_limit && into.error().first == 3 && into.error().second == 2 &&
            collate.try_shape(rows).error().row == 0 && holds(cells, {7, 7, 7, 7});
 }
 static_assert(errors_are_values_in_constant_evaluation());

@@ -14,7 +14,7 @@
 #include <vector>
 
 using batten::attention_mask;
-using batten::error_code;
+namespace errors = batten::serve::errors;
 using batten::fields;
 using batten::outputs;
 using batten::pad_left;
@@ -152,7 +152,7 @@ void check_same(const Decode& decode, const model& expected)
 
 constexpr bool decodes_in_constant_evaluation()
 {
-    std::array<std::int64_t, 2 * 4> mask{1, 1, 7, 7, 0, 1, 7, 7};  // as a prefill of width 2 left it, with a pitch of 4
+    std::array<std::int64_t, 2 * 4> mask{1, 1, 7, 7, 0, 1, 7, 7};  // as a prefill of width 2 left it, with a row_stride of 4
     std::array<std::int64_t, 2> ids{}, positions{};
     const std::array<int, 2> lengths{2, 1}, sampled{8, 9};
     decode_batch<> decode({.pad_id = 0}, lengths, 2, 4, outputs{set<attention_mask>(mask)});
@@ -182,7 +182,7 @@ TEST_CASE("rule 5: a left-padded step is one column for all rows, and each row's
     CHECK(line_of(step.positions) == line{4, 2, 3});
     CHECK(grid_of(decode.whole<attention_mask>()) == grid{{1, 1, 1, 1, 1, 0}, {0, 0, 1, 1, 1, 0}, {0, 1, 1, 1, 1, 0}});
     CHECK(grid_of(decode.current<attention_mask>()) == grid{{1, 1, 1, 1, 1}, {0, 0, 1, 1, 1}, {0, 1, 1, 1, 1}});
-    CHECK(decode.current<attention_mask>().pitch() == 6);
+    CHECK(decode.current<attention_mask>().row_stride() == 6);
     CHECK(line_of(decode.lengths()) == line{5, 3, 4});
     for (std::size_t r = 0; r < 3; ++r)
         CHECK(decode.column(r) == 5);
@@ -305,7 +305,7 @@ TEST_CASE("where nothing of a draft is accepted the batch is as before it")
     CHECK(line_of(decode.lengths()) == line{3, 1, 2});
 }
 
-TEST_CASE("tokens come as a matrix and counts, as a flat array and offsets, or as rows; a step's spans may have a pitch")
+TEST_CASE("tokens come as a matrix and counts, as a flat array and offsets, or as rows; a step's spans may have a row_stride")
 {
     const auto prefill = prefilling<pad_left>{{.pad_id = pad}}(three);
     const std::vector<int> padded{1, 0, 0, 2, 3, 0, 4, 5, 6}, counts{1, 2, 3};
@@ -424,15 +424,15 @@ void decode_at_random(unsigned seed)
 
     struct buffers {
         guarded<std::int64_t> mask, ids, positions;
-        std::size_t pitch;
+        std::size_t row_stride;
         buffers(std::size_t rows, std::size_t columns)
-            : mask(rows * columns), ids(rows * columns), positions(rows * columns), pitch(columns)
+            : mask(rows * columns), ids(rows * columns), positions(rows * columns), row_stride(columns)
         {
         }
         auto named()
         {
-            return outputs{set<attention_mask>(mask.cells(), pitch), set<token_ids>(ids.cells(), pitch),
-                           set<position_ids>(positions.cells(), pitch)};
+            return outputs{set<attention_mask>(mask.cells(), row_stride), set<token_ids>(ids.cells(), row_stride),
+                           set<position_ids>(positions.cells(), row_stride)};
         }
     };
     std::vector<buffers> homes;
@@ -459,7 +459,7 @@ void decode_at_random(unsigned seed)
         std::vector<float> mask(tokens.size() * k);
         const batten::outputs out{set<token_ids>(ids), set<attention_mask>(mask)};
         if (needed > capacity) {
-            CHECK(decode.try_append(tokens, out).error().code == error_code::decode_past_capacity);
+            CHECK(decode.try_append(tokens, out).error().code == errors::decode_past_capacity);
             check_same(decode, expected);
             capacity = needed + below(3);
             homes.emplace_back(decode.rows(), capacity + below(3));
@@ -576,12 +576,12 @@ struct failing {
 TEST_CASE("a step past the capacity, on a finished row, or with the wrong number of tokens is an error before the first write")
 {
     failing f;
-    CHECK(f.append(ragged{{1}, {2, 3}, {4}}) == error_is(error_code::decode_past_capacity, 1, 2, 1));
-    CHECK(f.append(ragged{{1}, {2}}) == error_is(error_code::count_mismatch, no_row, 2, 3, "the step"));
-    CHECK(f.append(std::vector<int>{1, 2, 3, 4}, 3) == error_is(error_code::count_mismatch, no_row, 4, 3, "the step"));
-    CHECK(f.append(ragged{{1}, {}, {4}}) == error_is(error_code::row_without_tokens, 1));
+    CHECK(f.append(ragged{{1}, {2, 3}, {4}}) == error_is(errors::decode_past_capacity, 1, 2, 1));
+    CHECK(f.append(ragged{{1}, {2}}) == error_is(errors::count_mismatch, no_row, 2, 3, "the step"));
+    CHECK(f.append(std::vector<int>{1, 2, 3, 4}, 3) == error_is(errors::count_mismatch, no_row, 4, 3, "the step"));
+    CHECK(f.append(ragged{{1}, {}, {4}}) == error_is(errors::row_without_tokens, 1));
     f.decode.finish(2);
-    CHECK(f.append(ragged{{1}, {2}, {4}}) == error_is(error_code::row_finished, 2, 1));
+    CHECK(f.append(ragged{{1}, {2}, {4}}) == error_is(errors::row_finished, 2, 1));
 }
 
 TEST_CASE("an error of a step reads as a sentence")
@@ -590,25 +590,25 @@ TEST_CASE("an error of a step reads as a sentence")
     std::vector<std::int64_t> ids(3), positions(3);
     const batten::outputs out{set<token_ids>(ids), set<position_ids>(positions)};
     CHECK(f.decode.try_append(ragged{{1}, {2, 3}, {4}}, out).error().message() ==
-          "batten::collate: row 1 takes 2 columns more, the capacity leaves 1: grow it first");
+          "batten: row 1 takes 2 more columns, the capacity leaves 1: grow it first");
     f.decode.finish(0);
     CHECK(f.decode.try_append(ragged{{1}, {2}, {4}}, out).error().message() ==
-          "batten::collate: row 0 is finished, but is given 1 tokens");
-    CHECK(f.decode.try_finish(3).error().message() == "batten::collate: there is no row 3, the batch has 3 rows");
+          "batten: row 0 is finished, but was given 1 tokens");
+    CHECK(f.decode.try_finish(3).error().message() == "batten: there is no row 3, the batch has 3 rows");
 }
 
 TEST_CASE("a step whose spans are of other sizes, or whose tokens do not fit their type, is an error before the first write")
 {
     failing f;
     const std::vector<int> one{1, 2, 3};
-    CHECK(f.append(one, 2) == error_is(error_code::span_too_small, no_row, 3, 2, "token_ids"));
-    CHECK(f.append(one, 4) == error_is(error_code::span_too_large, no_row, 3, 4, "token_ids"));
+    CHECK(f.append(one, 2) == error_is(errors::span_too_small, no_row, 3, 2, "token_ids"));
+    CHECK(f.append(one, 4) == error_is(errors::span_too_large, no_row, 3, 4, "token_ids"));
     const std::vector<int> tokens{1, 2, 3}, negative{1, -1, 1}, many{1, 1, 2}, offsets{0, 1, 2, 9};
-    CHECK(f.append(token_matrix(tokens, negative)) == error_is(error_code::count_out_of_range, 1, -1, 1, "counts"));
-    CHECK(f.append(token_matrix(tokens, many)) == error_is(error_code::count_out_of_range, 2, 2, 1, "counts"));
+    CHECK(f.append(token_matrix(tokens, negative)) == error_is(errors::count_out_of_range, 1, -1, 1, "counts"));
+    CHECK(f.append(token_matrix(tokens, many)) == error_is(errors::count_out_of_range, 2, 2, 1, "counts"));
     const std::vector<int> uneven{1, 2, 3, 4}, ones{1, 1, 1};
-    CHECK(f.append(token_matrix(uneven, ones)) == error_is(error_code::span_too_large, no_row, 3, 4, "the step's tokens"));
-    CHECK(f.append(batten::ragged_view(tokens, offsets)) == error_is(error_code::offset_past_end, 2, 9, 3));
+    CHECK(f.append(token_matrix(uneven, ones)) == error_is(errors::span_too_large, no_row, 3, 4, "the step's tokens"));
+    CHECK(f.append(batten::ragged_view(tokens, offsets)) == error_is(errors::offset_past_end, 2, 9, 3));
 
     std::vector<std::int64_t> mask(2 * 200);
     const std::vector<int> lengths{100, 127};
@@ -619,11 +619,11 @@ TEST_CASE("a step whose spans are of other sizes, or whose tokens do not fit the
     const auto before = mask;
     const batten::outputs out{set<token_ids>(ids), set<position_ids>(positions)};
     CHECK(error_is(narrow.try_append(std::vector<int>{1, 300}, out).error()) ==
-          error_is(error_code::token_not_representable, 1, 0, 300, "token_ids"));
+          error_is(errors::token_not_representable, 1, 0, 300, "token_ids"));
     CHECK(narrow.try_append(std::vector<int>{1, 2}, out).has_value());
     CHECK(mask != before);
     CHECK(error_is(narrow.try_append(std::vector<int>{1, 2}, out).error()) ==
-          error_is(error_code::value_not_representable, 1, 128, 0, "position_ids"));
+          error_is(errors::value_not_representable, 1, 128, 0, "position_ids"));
 }
 
 TEST_CASE("a verdict on more tokens than a row took, or of another number of rows, is an error")
@@ -638,12 +638,12 @@ TEST_CASE("a verdict on more tokens than a row took, or of another number of row
         CHECK(line_of(f.decode.lengths()) == line{4, 2, 3});
         return error_is(tried.error());
     };
-    CHECK(error_of({1, 2, 1}) == error_is(error_code::count_out_of_range, 1, 2, 1, "counts"));
-    CHECK(error_of({1, 1, -1}) == error_is(error_code::count_out_of_range, 2, -1, 1, "counts"));
-    CHECK(error_of({1, 1}) == error_is(error_code::count_mismatch, no_row, 2, 3, "counts"));
+    CHECK(error_of({1, 2, 1}) == error_is(errors::count_out_of_range, 1, 2, 1, "counts"));
+    CHECK(error_of({1, 1, -1}) == error_is(errors::count_out_of_range, 2, -1, 1, "counts"));
+    CHECK(error_of({1, 1}) == error_is(errors::count_mismatch, no_row, 2, 3, "counts"));
     CHECK(f.decode.try_accept(std::vector<int>{1, 0, 1}).has_value());
     CHECK(error_is(f.decode.try_accept(std::vector<int>{1, 1, 1}).error()) ==
-          error_is(error_code::count_out_of_range, 1, 1, 0, "counts"));  // what was rejected does not come back
+          error_is(errors::count_out_of_range, 1, 1, 0, "counts"));  // what was rejected does not come back
 }
 
 TEST_CASE("a start or a move that does not fit is an error before the first write")
@@ -658,13 +658,13 @@ TEST_CASE("a start or a move that does not fit is an error before the first writ
         CHECK(mask.untouched());
         return error_is(tried.error());
     };
-    CHECK(error_of({1, 5, 1}, 4, 4) == error_is(error_code::segment_past_row, 1, 5, 4, "the prefill"));
-    CHECK(error_of({1, 1, -1}, 4, 4) == error_is(error_code::length_negative, 2, -1));
-    CHECK(error_of({1, 1, 1}, 4, 3) == error_is(error_code::capacity_too_small, no_row, 3, 4));
-    CHECK(error_of({1, 1, 1}, 4, 5) == error_is(error_code::span_too_small, no_row, 15, 12, "attention_mask"));
-    CHECK(error_of({1, 1}, 4, 4) == error_is(error_code::span_too_large, no_row, 8, 12, "attention_mask"));
-    CHECK(error_of({1, 1, 1}, 1, std::numeric_limits<std::size_t>::max()).code == error_code::size_overflow);
-    CHECK(error_of({1, 1, 1}, 4, 4, std::numeric_limits<std::uint64_t>::max()).code == error_code::pad_id_not_representable);
+    CHECK(error_of({1, 5, 1}, 4, 4) == error_is(errors::segment_past_row, 1, 5, 4, "the prefill"));
+    CHECK(error_of({1, 1, -1}, 4, 4) == error_is(errors::length_negative, 2, -1));
+    CHECK(error_of({1, 1, 1}, 4, 3) == error_is(errors::capacity_below_width, no_row, 3, 4));
+    CHECK(error_of({1, 1, 1}, 4, 5) == error_is(errors::span_too_small, no_row, 15, 12, "attention_mask"));
+    CHECK(error_of({1, 1}, 4, 4) == error_is(errors::span_too_large, no_row, 8, 12, "attention_mask"));
+    CHECK(error_of({1, 1, 1}, 1, std::numeric_limits<std::size_t>::max()).code == errors::size_overflow);
+    CHECK(error_of({1, 1, 1}, 4, 4, std::numeric_limits<std::uint64_t>::max()).code == errors::pad_id_not_representable);
 
     failing f;
     const auto grown = [&](std::size_t capacity) {
@@ -675,8 +675,8 @@ TEST_CASE("a start or a move that does not fit is an error before the first writ
         CHECK(grid_of(f.decode.whole<attention_mask>()) == before);
         return error_is(tried.error());
     };
-    CHECK(grown(2) == error_is(error_code::capacity_too_small, no_row, 2, 3));
-    CHECK(grown(5) == error_is(error_code::span_too_small, no_row, 15, 12, "attention_mask"));
+    CHECK(grown(2) == error_is(errors::capacity_below_width, no_row, 2, 3));
+    CHECK(grown(5) == error_is(errors::span_too_small, no_row, 15, 12, "attention_mask"));
     std::vector<std::size_t> map(2);
-    CHECK(error_is(f.decode.try_drop_finished(map).error()) == error_is(error_code::span_too_small, no_row, 3, 2, "map"));
+    CHECK(error_is(f.decode.try_drop_finished(map).error()) == error_is(errors::span_too_small, no_row, 3, 2, "map"));
 }

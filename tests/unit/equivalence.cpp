@@ -99,7 +99,7 @@ laid_out padded(const char* layout, const Inputs& in, batten::target_alignment t
 template <class Inputs>
 laid_out packed(const Inputs& in, batten::target_alignment targets)
 {
-    const batten::packed_collator<batten::round_up_to<8>, all_packed_fields> collate{{.pad_id = pad_id, .targets = targets}};
+    const batten::varlen_collator<batten::round_up_to<8>, all_packed_fields> collate{{.pad_id = pad_id, .targets = targets}};
     const auto batch = collate(in);
     laid_out out = taken_from("packed", batch, mask::packed_row(batch.cu_seqlens()));
     for (std::size_t s = 0; s < batch.lengths().size(); ++s)
@@ -109,13 +109,13 @@ laid_out packed(const Inputs& in, batten::target_alignment targets)
 }
 
 template <class Inputs>
-laid_out binned(const Inputs& in, batten::target_alignment targets, std::size_t capacity)
+laid_out packed(const Inputs& in, batten::target_alignment targets, std::size_t capacity)
 {
     const auto lengths = batten::each(in.sequences, [](const std::vector<int>& ids) { return ids.size(); });
     const auto bins = batten::plan::best_fit(lengths, {.capacity = capacity, .targets = targets});
-    const batten::binned_collator<batten::fixed_length, all_fields> collate{
+    const batten::packed_collator<batten::fixed_length, all_fields> collate{
         {.pad_id = pad_id, .targets = targets, .length = capacity}};
-    const auto batch = collate(batten::binned(in, bins));
+    const auto batch = collate(batten::packed(in, bins));
     laid_out out = taken_from("binned", batch, mask::rows_by_segment_ids(batch.segment_ids(), batch.width()));
     for (std::size_t b = 0, s = 0; b < bins.size(); ++b)
         for (std::size_t column = 0; s < bins.offsets[b + 1]; ++s) {
@@ -131,7 +131,7 @@ std::vector<laid_out> every_layout(const Inputs& in, batten::target_alignment ta
 {
     return {padded<batten::pad_right>("right", in, targets, 0), padded<batten::pad_left>("left", in, targets, 0),
             padded<batten::pad_right>("fixed", in, targets, 5), padded<batten::pad_left>("fixed left", in, targets, 5),
-            binned(in, targets, 12), packed(in, targets)};
+            packed(in, targets, 12), packed(in, targets)};
 }
 
 // Every key up to the query's own column, pads and other sequences too: what is left without a mask.
@@ -352,7 +352,7 @@ TEST_CASE("without the mask, the positions or the border's label, loss and gradi
         CHECK(std::abs(of_batch(model) - loss) > noticeable);
         CHECK(largest_difference(gradient(model, of_batch), slopes) > noticeable);
     };
-    for (const laid_out& batch : {binned(few.inputs(), batten::model_shifts, 12), packed(few.inputs(), batten::model_shifts)}) {
+    for (const laid_out& batch : {packed(few.inputs(), batten::model_shifts, 12), packed(few.inputs(), batten::model_shifts)}) {
         laid_out wrong = batch;
         drop_mask(wrong);
         check_wrong(wrong);
@@ -422,13 +422,13 @@ ragged generated(const reference_model& model, const ragged& expected, const gen
     std::vector<tests::kv_cache> caches(shape.rows, model.cache(capacity));
 
     // The best next token behind each of row r's n columns from `first` on.
-    const auto judge = [&](std::size_t r, std::size_t first, std::size_t n, std::size_t pitch) {
-        std::vector<std::int64_t> places(positions.data() + r * pitch, positions.data() + r * pitch + n);
+    const auto judge = [&](std::size_t r, std::size_t first, std::size_t n, std::size_t row_stride) {
+        std::vector<std::int64_t> places(positions.data() + r * row_stride, positions.data() + r * row_stride + n);
         if (how.columns_are_positions)
             for (std::size_t i = 0; i < n; ++i)
                 places[i] = static_cast<std::int64_t>(first + i);
         const auto logits = model.run(
-            caches[r], first, std::span<const std::int64_t>(ids_now).subspan(r * pitch, n),
+            caches[r], first, std::span<const std::int64_t>(ids_now).subspan(r * row_stride, n),
             std::span<const std::int64_t>(places), [&](std::size_t query, std::size_t key) {
                 const bool shown = how.no_mask || (how.no_holes && key >= shape.width);
                 return key <= first + query && (shown || decode.template whole<attention_mask>()(r, key) == 1);

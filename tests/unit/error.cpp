@@ -3,14 +3,17 @@
 
 #include "support.hpp"
 
-#include <array>
+#include <fstream>
+#include <iterator>
 #include <limits>
+#include <regex>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using batten::integer;
 
 // ---- integer ----------------------------------------------------------------------------------------------------------
@@ -40,113 +43,68 @@ TEST_CASE("an integer prints itself whatever its type was")
 
 // ---- messages ---------------------------------------------------------------------------------------------------------
 
-constexpr std::array all_codes{error_code::row_over_limit,
-                               error_code::offset_negative,
-                               error_code::offsets_decrease,
-                               error_code::offset_past_end,
-                               error_code::row_index_out_of_range,
-                               error_code::count_mismatch,
-                               error_code::prompt_length_negative,
-                               error_code::prompt_past_end,
-                               error_code::column_length_mismatch,
-                               error_code::token_not_representable,
-                               error_code::value_not_representable,
-                               error_code::size_overflow,
-                               error_code::out_of_memory,
-                               error_code::span_too_small,
-                               error_code::span_too_large,
-                               error_code::pitch_too_small,
-                               error_code::pad_id_not_representable,
-                               error_code::ignore_index_not_representable,
-                               error_code::pad_value_not_representable,
-                               error_code::length_not_positive,
-                               error_code::ladder_empty,
-                               error_code::ladder_not_increasing,
-                               error_code::width_past_maximum,
-                               error_code::row_past_width,
-                               error_code::offset_past_width,
-                               error_code::slice_outside_sequence,
-                               error_code::slice_over_limit,
-                               error_code::segment_misplaced,
-                               error_code::segment_columns_wrong,
-                               error_code::length_negative,
-                               error_code::argument_not_positive,
-                               error_code::nothing_to_plan,
-                               error_code::cost_decreases,
-                               error_code::batches_unlimited,
-                               error_code::rank_out_of_range,
-                               error_code::batch_out_of_range,
-                               error_code::state_of_another,
-                               error_code::capacity_too_small,
-                               error_code::capacity_too_large,
-                               error_code::segment_past_row,
-                               error_code::segment_row_out_of_range,
-                               error_code::offsets_not_from_zero,
-                               error_code::queries_past_keys,
-                               error_code::interval_outside_keys,
-                               error_code::mask_id_missing,
-                               error_code::mask_id_not_representable,
-                               error_code::probability_out_of_range,
-                               error_code::probabilities_past_one,
-                               error_code::vocabulary_too_small,
-                               error_code::decode_past_capacity,
-                               error_code::row_finished,
-                               error_code::row_without_tokens,
-                               error_code::count_out_of_range,
-                               error_code::row_out_of_range,
-                               error_code::request_empty,
-                               error_code::request_over_limit,
-                               error_code::request_duplicate,
-                               error_code::request_unknown,
-                               error_code::request_expired,
-                               error_code::priority_out_of_range,
-                               error_code::queue_full,
-                               error_code::queue_draining,
-                               error_code::argument_negative,
-                               error_code::pool_without_blocks,
-                               error_code::block_out_of_range,
-                               error_code::block_reserved,
-                               error_code::block_not_live,
-                               error_code::tokens_not_there,
-                               error_code::computed_past_known,
-                               error_code::chunk_multiple_too_large,
-                               error_code::nothing_scheduled,
-                               error_code::scheduled_past_known,
-                               error_code::blocks_missing,
-                               error_code::pad_block_not_reserved,
-                               error_code::step_past_size,
-                               error_code::size_past_ladder,
-                               error_code::context_not_first,
-                               error_code::chunk_not_of_blocks,
-                               error_code::generation_of_several,
-                               error_code::bucket_width_unsteady};
+// The errors that a header defines: the name that it gives, the name that the code says, the sentence.
+struct defined_error {
+    std::string identifier, name, sentence;
+};
+
+std::vector<defined_error> errors_of(const std::string& header)
+{
+    std::ifstream file(std::string(BATTEN_TEST_INCLUDE) + "/" + header);
+    REQUIRE(file);
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    const std::regex definition("inline constexpr error_text (\\w+)\\{\\s*\"(\\w+)\",\\s*\"([^\"]*)\"\\};");
+    std::vector<defined_error> found;
+    for (std::sregex_iterator i(text.begin(), text.end(), definition), end; i != end; ++i)
+        found.push_back({(*i)[1], (*i)[2], (*i)[3]});
+    std::size_t definitions = 0;
+    for (std::size_t at = text.find("error_text "); at != std::string::npos; at = text.find("error_text ", at + 1))
+        definitions += text.compare(at - 10, 10, "constexpr ") == 0 ? 1U : 0U;
+    CHECK(found.size() == definitions);
+    return found;
+}
 
 TEST_CASE("the message of a row over the limit names the row, its tokens and the limit")
 {
-    const batten::error reason{error_code::row_over_limit, 3, 700, 512, {}};
-    CHECK(reason.message() == "batten::collate: row 3 has 700 tokens, the limit is 512");
+    const batten::error reason{errors::row_over_limit, 3, 700, 512, {}};
+    CHECK(reason.message() == "batten: row 3 has 700 tokens, the limit is 512");
 }
 
-TEST_CASE("every error has a message of its own that begins with the library's name")
+TEST_CASE("every error is named as its code, and has a sentence of its own with placeholders that are filled in")
 {
-    std::set<std::string> messages;
-    for (const error_code code : all_codes) {
-        const std::string message = batten::error{code, 3, 71, 52, "token_ids"}.message();
-        CAPTURE(message);
-        CHECK(message.rfind("batten::collate: ", 0) == 0);
-        CHECK(message.size() > std::string("batten::collate: ").size() + 8);
-        CHECK(messages.insert(message).second);
-    }
+    std::set<std::string> names, sentences;
+    for (const char* header : {"error.hpp", "plan/errors.hpp", "mask/errors.hpp", "serve/errors.hpp"})
+        for (const defined_error& one : errors_of(header)) {
+            CAPTURE(one.identifier);
+            CHECK(one.identifier == one.name);
+            CHECK(names.insert(one.name).second);
+            CHECK(sentences.insert(one.sentence).second);
+            CHECK(one.sentence.size() > 8);
+            const batten::error_text text{one.name, one.sentence};
+            for (const std::size_t row : {std::size_t{3}, tests::no_row}) {
+                const std::string message = batten::error{text, row, 71, 52, "token_ids"}.message();
+                CHECK(message.rfind("batten: ", 0) == 0);
+                CHECK(message.find_first_of("{}") == std::string::npos);
+            }
+        }
+    CHECK(names.size() > 80);
+}
+
+TEST_CASE("rows and requests are named in words where there is none")
+{
+    static constexpr batten::error_text odd{"odd", "{row} and {request} and {request:}{name}"};
+    CHECK(batten::error{odd, 3, {}, {}, {}}.message() == "batten: row 3 and request 3 and request 3: a field");
+    CHECK(batten::error{odd, tests::no_row, {}, {}, "ids"}.message() == "batten: the batch and the request and ids");
 }
 
 TEST_CASE("messages of errors in a field name the field")
 {
-    CHECK(batten::error{error_code::span_too_small, tests::no_row, 8, 7, "labels"}.message() ==
-          "batten::collate: labels needs 8 elements, the span has 7");
-    CHECK(batten::error{error_code::token_not_representable, 1, 2, -5, "token_ids"}.message() ==
-          "batten::collate: row 1, token 2 is -5, which the element type of token_ids cannot hold");
-    CHECK(batten::error{error_code::pad_id_not_representable, tests::no_row, -1, {}, "token_ids"}.message() ==
-          "batten::collate: pad_id -1 cannot be held by the element type of token_ids");
+    CHECK(batten::error{errors::span_too_small, tests::no_row, 8, 7, "labels"}.message() ==
+          "batten: labels needs 8 elements, the span has 7");
+    CHECK(batten::error{errors::token_not_representable, 1, 2, -5, "token_ids"}.message() ==
+          "batten: row 1, token 2: the element type of token_ids cannot hold -5");
+    CHECK(batten::error{errors::pad_id_not_representable, tests::no_row, -1, {}, "token_ids"}.message() ==
+          "batten: pad_id -1 does not fit the element type of token_ids");
 }
 
 TEST_CASE("an error without a code says so")
@@ -156,13 +114,13 @@ TEST_CASE("an error without a code says so")
 
 // ---- the exception ----------------------------------------------------------------------------------------------------
 
-TEST_CASE("a collate_error carries the error and its message")
+TEST_CASE("an exception carries the error and its message")
 {
-    const batten::collate_error thrown(batten::error{error_code::row_over_limit, 3, 700, 512, {}});
-    CHECK(thrown.error().code == error_code::row_over_limit);
+    const batten::exception thrown(batten::error{errors::row_over_limit, 3, 700, 512, {}});
+    CHECK(thrown.error().code == errors::row_over_limit);
     CHECK(thrown.error().row == 3);
-    CHECK(std::string(thrown.what()) == "batten::collate: row 3 has 700 tokens, the limit is 512");
-    static_assert(std::is_base_of_v<std::runtime_error, batten::collate_error>);
+    CHECK(std::string(thrown.what()) == "batten: row 3 has 700 tokens, the limit is 512");
+    static_assert(std::is_base_of_v<std::runtime_error, batten::exception>);
 }
 
 TEST_CASE("set_error_handler returns the handler before, and null brings the printing one back")
@@ -179,16 +137,16 @@ TEST_CASE("set_error_handler returns the handler before, and null brings the pri
 constexpr bool results_are_values_or_errors()
 {
     batten::result<int> good(7);
-    const batten::result<int> bad(batten::error{error_code::ladder_empty, tests::no_row, {}, {}, {}});
+    const batten::result<int> bad(batten::error{errors::edges_empty, tests::no_row, {}, {}, {}});
     *good += 1;
-    return good.has_value() && good && good.value() == 8 && *good == 8 && good.error().code == error_code::none && !bad &&
-           bad.error().code == error_code::ladder_empty && batten::result<int>(3).value() == 3 && *batten::result<int>(4) == 4;
+    return good.has_value() && good && good.value() == 8 && *good == 8 && !good.error().code && !bad &&
+           bad.error().code == errors::edges_empty && batten::result<int>(3).value() == 3 && *batten::result<int>(4) == 4;
 }
 static_assert(results_are_values_or_errors());
 
 TEST_CASE("value() of a result that holds an error throws that error")
 {
-    const batten::result<int> bad(batten::error{error_code::row_over_limit, 3, 700, 512, {}});
+    const batten::result<int> bad(batten::error{errors::row_over_limit, 3, 700, 512, {}});
     tests::check_throws(bad.error(), [&] { static_cast<void>(bad.value()); });
 }
 

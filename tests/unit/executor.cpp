@@ -65,7 +65,7 @@ bool same_fields(const A& a, const B& b)
     return std::ranges::equal(a.token_ids(), b.token_ids()) && std::ranges::equal(a.attention_mask(), b.attention_mask()) &&
            std::ranges::equal(a.position_ids(), b.position_ids()) && std::ranges::equal(a.loss_mask(), b.loss_mask()) &&
            std::ranges::equal(a.labels(), b.labels()) && std::ranges::equal(a.lengths(), b.lengths()) &&
-           std::ranges::equal(a.targets(), b.targets()) && a.summary() == b.summary();
+           std::ranges::equal(a.target_counts(), b.target_counts()) && a.summary() == b.summary();
 }
 
 template <class Collator, class Check>

@@ -8,7 +8,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::grid;
@@ -31,8 +31,8 @@ static_assert(batten::cell_field<batten::token_ids<>> && batten::cell_field<batt
               batten::cell_field<batten::position_ids<>> && batten::cell_field<batten::loss_mask<float>> &&
               batten::cell_field<batten::labels<>> && batten::cell_field<batten::segment_ids<>> &&
               batten::cell_field<batten::column<"weights", float>>);
-static_assert(batten::segment_field<batten::lengths<>> && batten::segment_field<batten::dropped_tokens<>> &&
-              batten::segment_field<batten::targets<std::int32_t>>);
+static_assert(batten::segment_field<batten::lengths<>> && batten::segment_field<batten::truncated_tokens<>> &&
+              batten::segment_field<batten::target_counts<std::int32_t>>);
 static_assert(!batten::cell_field<batten::lengths<>> && !batten::segment_field<batten::token_ids<>> && !batten::any_field<int>);
 static_assert(std::is_same_v<batten::token_ids<>::value_type, std::int64_t> &&
               std::is_same_v<batten::attention_mask<>::value_type, std::int64_t> &&
@@ -66,18 +66,18 @@ TEST_CASE("labels and loss mask come from lengths too: a real token that equals 
     CHECK(grid_of(batch.view<batten::loss_mask>()) == grid{{1, 1, 1}, {1, 0, 0}});
 }
 
-TEST_CASE("positions on pads are 0, or what pads_hold says, or count on")
+TEST_CASE("positions on pads are 0, or what pad_position says, or count on")
 {
     const ragged rows{{5, 6}, {}, {7, 8, 9, 1}};
     CHECK(grid_of(collator<batten::position_ids<>>{{}}(rows).view<batten::position_ids>()) ==
           grid{{0, 1, 0, 0}, {0, 0, 0, 0}, {0, 1, 2, 3}});
-    using ones = batten::position_ids<std::int64_t, batten::pads_hold<1>>;
+    using ones = batten::position_ids<std::int64_t, batten::pad_position<1>>;
     CHECK(grid_of(left_collator<ones>{{}}(rows).view<batten::position_ids>()) ==
           grid{{1, 1, 0, 1}, {1, 1, 1, 1}, {0, 1, 2, 3}});
-    using minus_ones = batten::position_ids<std::int32_t, batten::pads_hold<-1>>;
+    using minus_ones = batten::position_ids<std::int32_t, batten::pad_position<-1>>;
     CHECK(grid_of(left_collator<minus_ones>{{}}(rows).view<batten::position_ids>()) ==
           grid{{-1, -1, 0, 1}, {-1, -1, -1, -1}, {0, 1, 2, 3}});
-    using counting = batten::position_ids<std::int64_t, batten::pads_count_on>;
+    using counting = batten::position_ids<std::int64_t, batten::continue_positions>;
     CHECK(grid_of(collator<counting>{{}}(rows).view<batten::position_ids>()) == grid{{0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}});
 }
 
@@ -89,13 +89,13 @@ TEST_CASE("segment ids are 1 on the row's sequence and 0 on pads")
 
 TEST_CASE("lengths, dropped tokens and targets may be fields of the collator with types of their own")
 {
-    const collator<batten::lengths<std::uint16_t>, batten::targets<std::int8_t>> collate{{}};
+    const collator<batten::lengths<std::uint16_t>, batten::target_counts<std::int8_t>> collate{{}};
     const auto batch = collate(ragged{{5, 6}, {}, {7}});
     CHECK(line_of(batch.lengths()) == line{2, 0, 1});
-    CHECK(line_of(batch.targets()) == line{1, 0, 0});
-    CHECK(line_of(batch.dropped_tokens()) == line{0, 0, 0});
+    CHECK(line_of(batch.target_counts()) == line{1, 0, 0});
+    CHECK(line_of(batch.truncated_tokens()) == line{0, 0, 0});
     static_assert(std::is_same_v<decltype(batch.lengths())::element_type, const std::uint16_t>);
-    static_assert(std::is_same_v<decltype(batch.targets())::element_type, const std::int8_t>);
+    static_assert(std::is_same_v<decltype(batch.target_counts())::element_type, const std::int8_t>);
 }
 
 TEST_CASE("a column has its own name, element type and pad value")
@@ -212,11 +212,11 @@ TEST_CASE("ids and labels may be of every integer type")
 TEST_CASE("rule 3: a pad id that its output type cannot hold is an error when the collator is made")
 {
     CHECK(options_error<collator<batten::token_ids<std::uint16_t>>>({.pad_id = -1}) ==
-          error_is(error_code::pad_id_not_representable, no_row, -1, 0, "token_ids"));
+          error_is(errors::pad_id_not_representable, no_row, -1, 0, "token_ids"));
     CHECK(options_error<collator<batten::token_ids<std::int8_t>>>({.pad_id = 128}) ==
-          error_is(error_code::pad_id_not_representable, no_row, 128, 0, "token_ids"));
+          error_is(errors::pad_id_not_representable, no_row, 128, 0, "token_ids"));
     CHECK(options_error<collator<batten::token_ids<>>>({.pad_id = std::numeric_limits<std::uint64_t>::max()}).code ==
-          error_code::pad_id_not_representable);
+          errors::pad_id_not_representable);
     CHECK(collator<batten::token_ids<std::uint16_t>>::try_make({.pad_id = 65535}).has_value());
     CHECK(collator<batten::token_ids<std::uint64_t>>::try_make({.pad_id = std::numeric_limits<std::uint64_t>::max()})
               .has_value());
@@ -225,21 +225,21 @@ TEST_CASE("rule 3: a pad id that its output type cannot hold is an error when th
 TEST_CASE("rule 3: an ignore index that its output type cannot hold is an error when the collator is made")
 {
     CHECK(options_error<collator<batten::labels<std::uint32_t>>>({}) ==
-          error_is(error_code::ignore_index_not_representable, no_row, -100, 0, "labels"));
+          error_is(errors::ignore_index_not_representable, no_row, -100, 0, "labels"));
     CHECK(options_error<collator<batten::labels<std::int8_t>>>({.pad_id = 0, .ignore_index = -129}) ==
-          error_is(error_code::ignore_index_not_representable, no_row, -129, 0, "labels"));
+          error_is(errors::ignore_index_not_representable, no_row, -129, 0, "labels"));
     CHECK(collator<batten::labels<std::int8_t>>::try_make({}).has_value());
     CHECK(collator<batten::token_ids<std::uint8_t>>::try_make({.pad_id = 0}).has_value());  // writes no labels
 }
 
 TEST_CASE("rule 3: a position on pads that its output type cannot hold is an error when the collator is made")
 {
-    using minus_one = batten::position_ids<std::uint32_t, batten::pads_hold<-1>>;
+    using minus_one = batten::position_ids<std::uint32_t, batten::pad_position<-1>>;
     CHECK(options_error<collator<minus_one>>({}) ==
-          error_is(error_code::pad_value_not_representable, no_row, -1, 0, "position_ids"));
-    using large = batten::position_ids<std::int8_t, batten::pads_hold<300>>;
+          error_is(errors::pad_value_not_representable, no_row, -1, 0, "position_ids"));
+    using large = batten::position_ids<std::int8_t, batten::pad_position<300>>;
     CHECK(options_error<collator<large>>({}) ==
-          error_is(error_code::pad_value_not_representable, no_row, 300, 0, "position_ids"));
+          error_is(errors::pad_value_not_representable, no_row, 300, 0, "position_ids"));
 }
 
 // ---- what a token's type can't hold -----------------------------------------------------------------------------------
@@ -248,19 +248,19 @@ TEST_CASE("a token that the output type cannot hold is an error that names row, 
 {
     const collator<batten::token_ids<std::uint16_t>> narrow{{.pad_id = 0}};
     CHECK(call_error(narrow, ragged{{1, 2}, {3, 65535, 65536}}) ==
-          error_is(error_code::token_not_representable, 1, 2, 65536, "token_ids"));
-    CHECK(call_error(narrow, ragged{{1, -5}}) == error_is(error_code::token_not_representable, 0, 1, -5, "token_ids"));
+          error_is(errors::token_not_representable, 1, 2, 65536, "token_ids"));
+    CHECK(call_error(narrow, ragged{{1, -5}}) == error_is(errors::token_not_representable, 0, 1, -5, "token_ids"));
     CHECK(narrow.try_shape(ragged{{1, -5}}).error().message() ==
-          "batten::collate: row 0, token 1 is -5, which the element type of token_ids cannot hold");
+          "batten: row 0, token 1: the element type of token_ids cannot hold -5");
 
     const collator<batten::token_ids<>> wide{{.pad_id = 0}};
     constexpr std::uint64_t huge = std::uint64_t{1} << 63U;
     const std::vector<std::vector<std::uint64_t>> unsigned_ids{{1, huge}};
-    CHECK(call_error(wide, unsigned_ids) == error_is(error_code::token_not_representable, 0, 1, huge, "token_ids"));
+    CHECK(call_error(wide, unsigned_ids) == error_is(errors::token_not_representable, 0, 1, huge, "token_ids"));
 
     const collator<batten::token_ids<std::uint64_t>> positive{{.pad_id = 0}};
     const std::vector<std::vector<std::int8_t>> signed_ids{{1, 2, -1}};
-    CHECK(call_error(positive, signed_ids) == error_is(error_code::token_not_representable, 0, 2, -1, "token_ids"));
+    CHECK(call_error(positive, signed_ids) == error_is(errors::token_not_representable, 0, 2, -1, "token_ids"));
 }
 
 TEST_CASE("the index of such a token is that in the whole sequence, and what truncation drops is not looked at")
@@ -269,14 +269,14 @@ TEST_CASE("the index of such a token is that in the whole sequence, and what tru
     const batten::collator<batten::pad_right, batten::fixed_length, batten::truncate_left, fields> collate{
         {.pad_id = 0, .length = {2}}};
     CHECK(call_error(collate, ragged{{1, 2, 3, 4, 500}}) ==
-          error_is(error_code::token_not_representable, 0, 4, 500, "token_ids"));
+          error_is(errors::token_not_representable, 0, 4, 500, "token_ids"));
     CHECK(line_of(collate(ragged{{500, 500, 500, 4, 5}}).token_ids()) == line{4, 5});
 }
 
 TEST_CASE("a label that its type cannot hold is an error; a token that is no target is none")
 {
     const collator<batten::token_ids<>, batten::labels<std::int8_t>> collate{{.pad_id = 0, .targets = batten::next_token}};
-    CHECK(call_error(collate, ragged{{1, 2, 500}}) == error_is(error_code::token_not_representable, 0, 2, 500, "labels"));
+    CHECK(call_error(collate, ragged{{1, 2, 500}}) == error_is(errors::token_not_representable, 0, 2, 500, "labels"));
     CHECK(line_of(collate(ragged{{500, 2, 3}}).labels()) == line{2, 3, -100});
     const ragged ids{{1, 500, 3}};
     const std::vector<int> prompts{2};
@@ -289,11 +289,11 @@ TEST_CASE("an entry of a column that its type cannot hold is an error that names
     const ragged types{{0, 255}, {256}};
     const collator<batten::column<"types", std::uint8_t>> collate{{}};
     const auto bundle = batten::inputs{ids, batten::none, batten::none, batten::columns{batten::named<"types">(types)}};
-    CHECK(call_error(collate, bundle, bundle) == error_is(error_code::token_not_representable, 1, 0, 256, "types"));
+    CHECK(call_error(collate, bundle, bundle) == error_is(errors::token_not_representable, 1, 0, 256, "types"));
     const ragged truths{{0, 1}, {2}};
     const collator<batten::column<"truths", bool>> flags{{}};
     const auto wrong = batten::inputs{ids, batten::none, batten::none, batten::columns{batten::named<"truths">(truths)}};
-    CHECK(call_error(flags, wrong, wrong) == error_is(error_code::token_not_representable, 1, 0, 2, "truths"));
+    CHECK(call_error(flags, wrong, wrong) == error_is(errors::token_not_representable, 1, 0, 2, "truths"));
 }
 
 TEST_CASE("a position, a length or a segment number that its type cannot hold is an error that names the row")
@@ -302,19 +302,19 @@ TEST_CASE("a position, a length or a segment number that its type cannot hold is
     const ragged fitting{std::vector<int>(128, 1)};
     const collator<batten::position_ids<std::int8_t>> positions{{}};
     CHECK(positions(fitting).position_ids()[127] == 127);
-    CHECK(call_error(positions, rows) == error_is(error_code::value_not_representable, 1, 128, 0, "position_ids"));
-    using counting = batten::position_ids<std::int8_t, batten::pads_count_on>;
+    CHECK(call_error(positions, rows) == error_is(errors::value_not_representable, 1, 128, 0, "position_ids"));
+    using counting = batten::position_ids<std::int8_t, batten::continue_positions>;
     const collator<counting> count_on{{}};
-    CHECK(call_error(count_on, rows) == error_is(error_code::value_not_representable, 0, 128, 0, "position_ids"));
+    CHECK(call_error(count_on, rows) == error_is(errors::value_not_representable, 0, 128, 0, "position_ids"));
     const collator<batten::lengths<std::int8_t>> lengths{{}};
-    CHECK(call_error(lengths, rows) == error_is(error_code::value_not_representable, 1, 129, 0, "lengths"));
-    const collator<batten::targets<std::int8_t>> targets{{}};
-    CHECK(call_error(targets, rows) == error_is(error_code::value_not_representable, 1, 128, 0, "targets"));
+    CHECK(call_error(lengths, rows) == error_is(errors::value_not_representable, 1, 129, 0, "lengths"));
+    const collator<batten::target_counts<std::int8_t>> targets{{}};
+    CHECK(call_error(targets, rows) == error_is(errors::value_not_representable, 1, 128, 0, "targets"));
     const batten::collator<batten::pad_right, batten::fixed_length, batten::truncate_right,
-                           batten::fields<batten::dropped_tokens<std::int8_t>>>
+                           batten::fields<batten::truncated_tokens<std::int8_t>>>
         dropped{{.pad_id = 0, .length = {1}}};
-    CHECK(line_of(dropped(ragged{std::vector<int>(128, 1)}).dropped_tokens()) == line{127});
-    CHECK(call_error(dropped, rows) == error_is(error_code::value_not_representable, 1, 128, 0, "dropped_tokens"));
+    CHECK(line_of(dropped(ragged{std::vector<int>(128, 1)}).truncated_tokens()) == line{127});
+    CHECK(call_error(dropped, rows) == error_is(errors::value_not_representable, 1, 128, 0, "truncated_tokens"));
 }
 
 // ---- rule 6: targets --------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ TEST_CASE("rule 6: same_position: every real token may be a target")
     const auto right = trainer<batten::pad_right>{{.pad_id = 0, .targets = batten::same_position}}(rows);
     CHECK(grid_of(right.view<batten::loss_mask>()) == grid{{1, 1, 1}, {1, 0, 0}, {0, 0, 0}});
     CHECK(grid_of(right.view<batten::labels>()) == grid{{5, 6, 7}, {8, -100, -100}, {-100, -100, -100}});
-    CHECK(line_of(right.targets()) == line{3, 1, 0});
+    CHECK(line_of(right.target_counts()) == line{3, 1, 0});
     const auto left = trainer<batten::pad_left>{{.pad_id = 0, .targets = batten::same_position}}(rows);
     CHECK(grid_of(left.view<batten::labels>()) == grid{{5, 6, 7}, {-100, -100, 8}, {-100, -100, -100}});
 }
@@ -341,8 +341,8 @@ TEST_CASE("rule 6: model_shifts: the label is at the token's own column, off whe
     const auto left = trainer<batten::pad_left>{{.pad_id = 0}}(rows);
     CHECK(grid_of(left.view<batten::labels>()) == grid{{5, 6, 7}, {-100, -100, 9}, {-100, -100, -100}});
     CHECK(grid_of(left.view<batten::loss_mask>()) == grid{{1, 1, 1}, {0, 0, 1}, {0, 0, 0}});
-    CHECK(line_of(right.targets()) == line{2, 1, 0});  // column 0 is not among them
-    CHECK(line_of(left.targets()) == line{2, 1, 0});
+    CHECK(line_of(right.target_counts()) == line{2, 1, 0});  // column 0 is not among them
+    CHECK(line_of(left.target_counts()) == line{2, 1, 0});
 }
 
 TEST_CASE("rule 6: next_token: the target of column j is token j + 1, and the last column has none")
@@ -351,7 +351,7 @@ TEST_CASE("rule 6: next_token: the target of column j is token j + 1, and the la
     const auto right = trainer<batten::pad_right>{{.pad_id = 0, .targets = batten::next_token}}(rows);
     CHECK(grid_of(right.view<batten::token_ids>()) == grid{{5, 6, 7}, {8, 0, 0}, {0, 0, 0}});
     CHECK(grid_of(right.view<batten::labels>()) == grid{{6, 7, -100}, {-100, -100, -100}, {-100, -100, -100}});
-    CHECK(line_of(right.targets()) == line{2, 0, 0});
+    CHECK(line_of(right.target_counts()) == line{2, 0, 0});
     CHECK(right.summary().rows_without_targets == 2);
     const auto left = trainer<batten::pad_left>{{.pad_id = 0, .targets = batten::next_token}}(ragged{{5, 6, 7}, {8, 9}});
     CHECK(grid_of(left.view<batten::labels>()) == grid{{6, 7, -100}, {-100, 9, -100}});
@@ -365,7 +365,7 @@ TEST_CASE("rule 6: next_token_drop_last: n tokens take n - 1 columns, one token 
     CHECK(grid_of(right.view<batten::labels>()) == grid{{6, 7}, {-100, -100}, {-100, -100}});
     CHECK(grid_of(right.view<batten::attention_mask>()) == grid{{1, 1}, {0, 0}, {0, 0}});
     CHECK(line_of(right.lengths()) == line{2, 0, 0});
-    CHECK(line_of(right.dropped_tokens()) == line{0, 0, 0});
+    CHECK(line_of(right.truncated_tokens()) == line{0, 0, 0});
     CHECK(trainer<batten::pad_right>{{.pad_id = 0, .targets = batten::next_token_drop_last}}(ragged{{8}}).width() == 0);
 }
 
@@ -471,14 +471,14 @@ struct scaled_ids {
     {
         if (scale != 0.0)
             return true;
-        reason = {error_code::pad_value_not_representable, no_row, 0, {}, "scaled_ids"};
+        reason = {errors::pad_value_not_representable, no_row, 0, {}, "scaled_ids"};
         return false;
     }
     constexpr bool check_segment(const auto& segment, batten::error& reason) const
     {
         for (const auto token : segment.tokens())
             if (token == 13) {
-                reason = {error_code::token_not_representable, segment.row, 0, token, "scaled_ids"};
+                reason = {errors::token_not_representable, segment.row, 0, token, "scaled_ids"};
                 return false;
             }
         return true;
@@ -523,11 +523,11 @@ TEST_CASE("errors name a user's field by its name, where it has one")
     std::array<std::int16_t, 1> few{};
     const collator<columns_left> named{{.pad_id = 0}};
     CHECK(error_is(named.try_into(rows, batten::outputs{batten::set<columns_left>(few)}).error()) ==
-          error_is(error_code::span_too_small, no_row, 2, 1, "columns_left"));
+          error_is(errors::span_too_small, no_row, 2, 1, "columns_left"));
     std::array<double, 3> many{};
     const collator<scaled_ids> unnamed{{.pad_id = 0}};
     CHECK(error_is(unnamed.try_into(rows, batten::outputs{batten::set<scaled_ids>(many)}).error()) ==
-          error_is(error_code::span_too_large, no_row, 2, 3, "a field of the user's"));
+          error_is(errors::span_too_large, no_row, 2, 3, "a field of the user's"));
 }
 
 TEST_CASE("a user's field may have options, which come with the collator's, and checks of its own")
@@ -539,8 +539,8 @@ TEST_CASE("a user's field may have options, which come with the collator's, and 
     const auto cells = batch.get<scaled_ids>();
     CHECK(std::vector<double>(cells.begin(), cells.end()) == std::vector<double>{2.5, 3.0, 3.5, 0.0, -1.0, 4.0});
     CHECK(options_error<scaled>({.pad_id = 0, .fields = fields{{}, {0.0}}}) ==
-          error_is(error_code::pad_value_not_representable, no_row, 0, 0, "scaled_ids"));
-    CHECK(call_error(collate, ragged{{1}, {13}}) == error_is(error_code::token_not_representable, 1, 0, 13, "scaled_ids"));
+          error_is(errors::pad_value_not_representable, no_row, 0, 0, "scaled_ids"));
+    CHECK(call_error(collate, ragged{{1}, {13}}) == error_is(errors::token_not_representable, 1, 0, 13, "scaled_ids"));
 }
 
 TEST_CASE("a segment field of the user's own may have an element more, and begins even where there is no row")

@@ -204,14 +204,14 @@ auto padding(Length length, Field... field)
 }
 
 // The total as it is, or padded to a multiple of 8.
-template <batten::pad_tail Tail, class... Field, class Call>
+template <batten::trailing_pads Tail, class... Field, class Call>
 void with_packing(const golden& given, Call call)
 {
     using fields = batten::fields<Field...>;
     if (!given.has("multiple") || given.number("multiple") == 1)
-        call(batten::packed_collator<batten::dynamic_length, fields, Tail>{{.pad_id = pad_id}});
+        call(batten::varlen_collator<batten::dynamic_length, fields, Tail>{{.pad_id = pad_id}});
     else
-        call(batten::packed_collator<batten::round_up_to<8>, fields, Tail>{{.pad_id = pad_id}});
+        call(batten::varlen_collator<batten::round_up_to<8>, fields, Tail>{{.pad_id = pad_id}});
 }
 
 // ---- what peers say otherwise -----------------------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ TEST_CASE("golden: a row over max_length stays as it is in Transformers, and is 
         REQUIRE(first < lengths.size());
         const auto collate = padding<batten::pad_right>(batten::fixed_length(limit), batten::token_ids<>{});
         CHECK(error_is(collate.try_collate(in.tokens).error()) ==
-              error_is(batten::error_code::row_over_limit, first, in.tokens[first].size(), limit));
+              error_is(batten::errors::row_over_limit, first, in.tokens[first].size(), limit));
     }
 }
 
@@ -326,7 +326,7 @@ TEST_CASE("golden: padding and truncation of Tokenizers")
             const auto batch = collate(in.tokens);
             CHECK(grid_of(batch.template view<batten::token_ids>()) == given.matrix("input_ids"));
             CHECK(grid_of(batch.template view<batten::attention_mask>()) == given.bits("attention_mask"));
-            CHECK(line_of(batch.dropped_tokens()) == given.row("dropped"));
+            CHECK(line_of(batch.truncated_tokens()) == given.row("dropped"));
         };
         if (given.text("cut") == "right")
             check(batten::truncate_right{});
@@ -436,7 +436,7 @@ TEST_CASE("golden: DataCollatorWithFlattening; it drops empty sequences, and Bat
     for (const golden& given : cases("DataCollatorWithFlattening")) {
         INFO(given.title());
         const sequences in(given);
-        const batten::packed_collator<batten::dynamic_length,
+        const batten::varlen_collator<batten::dynamic_length,
                                       batten::fields<batten::token_ids<>, batten::labels<>, batten::position_ids<>,
                                                      batten::segment_ids<>, batten::cu_seqlens<>>>
             collate{{.pad_id = pad_id}};
@@ -466,7 +466,7 @@ TEST_CASE("golden: TRL's padding_free; each of its pads is a sequence, and Batte
     for (const golden& given : cases("trl.padding_free")) {
         INFO(given.title());
         const sequences in(given);
-        with_packing<batten::pad_tail::is_segment, batten::token_ids<>, batten::labels<>, batten::position_ids<>,
+        with_packing<batten::trailing_pads::own_segment, batten::token_ids<>, batten::labels<>, batten::position_ids<>,
                      batten::segment_ids<>, batten::cu_seqlens<>>(given, [&](const auto& collate) {
             const auto batch = collate(batten::inputs{in.tokens, in.prompts});
             CHECK(line_of(batch.token_ids()) == given.row("input_ids"));
@@ -554,7 +554,7 @@ ragged numbered(const line& lengths)
     return all;
 }
 
-using binning = batten::binned_collator<batten::dynamic_length>;
+using binning = batten::packed_collator<batten::dynamic_length>;
 
 }  // namespace
 
@@ -590,7 +590,7 @@ TEST_CASE("golden: TRL's packed rows are bins here; a label across a border is o
         const their_bins bins(given.matrix("bins"));
         const ragged tokens = numbered(given.row("lengths"));
         const binning collate{{.pad_id = pad_id}};
-        const auto batch = collate(batten::binned(tokens, bins));
+        const auto batch = collate(batten::packed(tokens, bins));
         const grid ids = given.matrix("input_ids");
         CHECK(grid_of(batch.view<batten::token_ids>()) == ids);
         CHECK(grid_of(batch.view<batten::attention_mask>()) == given.bits("attention_mask"));
@@ -632,7 +632,7 @@ TEST_CASE("golden: TRL's wrapped rows are bins of slices that are cut wherever a
             }
         offsets.push_back(pieces.size());
         const binning collate{{.pad_id = pad_id}};
-        const auto batch = collate(batten::binned(tokens, {pieces, offsets}));
+        const auto batch = collate(batten::packed(tokens, {pieces, offsets}));
         grid theirs = given.matrix("input_ids");
         theirs.back().resize(capacity, pad_id);
         CHECK(grid_of(batch.view<batten::token_ids>()) == theirs);
@@ -647,8 +647,8 @@ TEST_CASE("golden: the positions that generate makes of a mask; pads hold 0 in T
         INFO(given.title());
         const sequences in(given);
         with_side(given, [&](auto side) {
-            using zeros = batten::position_ids<std::int64_t, batten::pads_hold<0>>;
-            using ones = batten::position_ids<std::int64_t, batten::pads_hold<1>>;
+            using zeros = batten::position_ids<std::int64_t, batten::pad_position<0>>;
+            using ones = batten::position_ids<std::int64_t, batten::pad_position<1>>;
             const auto batch = padding<decltype(side)>(batten::dynamic_length{}, zeros{}, ones{})(in.tokens);
             CHECK(grid_of(batch.template view<zeros>()) == given.matrix("pads_hold_0"));
             CHECK(grid_of(batch.template view<ones>()) == given.matrix("pads_hold_1"));
@@ -669,7 +669,7 @@ TEST_CASE("golden: unpad_input and pad_input of FlashAttention, which look at a 
                 padding<decltype(side)>(batten::round_up_to<8>{}, batten::token_ids<>{}, batten::attention_mask<>{})(in.tokens);
             CHECK(grid_of(batch.template view<batten::token_ids>()) == given.matrix("input_ids"));
             CHECK(line_of(batch.lengths()) == given.row("seqused"));
-            const batten::varlen between(batch.lengths(), width, side);
+            const batten::varlen_map between(batch.lengths(), width, side);
             const batten::varlen_shape shape = between.shape();
             CHECK(shape.max_seqlen == given.count("max_seqlen"));
 
@@ -688,7 +688,7 @@ TEST_CASE("golden: unpad_input and pad_input of FlashAttention, which look at a 
             CHECK(grid_of(batten::matrix_view(padded.data(), shape.rows * width, d, d)) == given.matrix("padded"));
         });
         // The packed layout is what unpadding a padded batch would give.
-        const batten::packed_collator<batten::dynamic_length, batten::packed_inference_fields> collate{{.pad_id = pad_id}};
+        const batten::varlen_collator<batten::dynamic_length, batten::varlen_inference_fields> collate{{.pad_id = pad_id}};
         const auto batch = collate(in.tokens);
         const grid padded = given.matrix("input_ids");
         line gathered;
@@ -829,7 +829,7 @@ TEST_CASE("golden: 4-D masks of packed batches keep sequences apart")
         const sequences in(given);
         const std::size_t width = given.count("width");
         with_kind(given, in.prompts, [&](const auto& kind) {
-            with_packing<batten::pad_tail::is_none, batten::token_ids<>, batten::cu_seqlens<>>(
+            with_packing<batten::trailing_pads::excluded, batten::token_ids<>, batten::cu_seqlens<>>(
                 given, [&](const auto& collate) {
                     const auto batch = collate(in.tokens);
                     REQUIRE(batch.width() == width);
@@ -838,7 +838,7 @@ TEST_CASE("golden: 4-D masks of packed batches keep sequences apart")
                     CHECK(dense(seen, where.measured()) == given.bits("attends"));
                     check_additive(seen, where.measured(), given.bits("attends"), given);
                 });
-            with_packing<batten::pad_tail::is_segment, batten::token_ids<>, batten::cu_seqlens<>>(
+            with_packing<batten::trailing_pads::own_segment, batten::token_ids<>, batten::cu_seqlens<>>(
                 given, [&](const auto& collate) {
                     const auto batch = collate(in.tokens);
                     const mask::packed_row where(batch.cu_seqlens());

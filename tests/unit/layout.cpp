@@ -8,7 +8,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::grid;
@@ -21,13 +21,13 @@ using tests::ragged;
 
 // ---- columns and tokens -----------------------------------------------------------------------------------------------
 
-static_assert(batten::detail::columns_of(batten::next_token_drop_last, 1025) == 1024 &&
-              batten::detail::columns_of(batten::next_token_drop_last, 1) == 0 &&
-              batten::detail::columns_of(batten::next_token_drop_last, 0) == 0 &&
-              batten::detail::columns_of(batten::next_token, 7) == 7);
-static_assert(batten::detail::tokens_of(batten::next_token_drop_last, 1024) == 1025 &&
-              batten::detail::tokens_of(batten::next_token_drop_last, batten::no_limit) == batten::no_limit &&
-              batten::detail::tokens_of(batten::model_shifts, 7) == 7);
+static_assert(batten::columns_of(batten::next_token_drop_last, 1025) == 1024 &&
+              batten::columns_of(batten::next_token_drop_last, 1) == 0 &&
+              batten::columns_of(batten::next_token_drop_last, 0) == 0 &&
+              batten::columns_of(batten::next_token, 7) == 7);
+static_assert(batten::tokens_of(batten::next_token_drop_last, 1024) == 1025 &&
+              batten::tokens_of(batten::next_token_drop_last, batten::no_limit) == batten::no_limit &&
+              batten::tokens_of(batten::model_shifts, 7) == 7);
 
 // Stateless policies cost no byte.
 using stateless = batten::options<batten::padded<batten::pad_right, batten::static_length<4>>, batten::causal_lm_fields>;
@@ -41,11 +41,11 @@ static_assert(!batten::padded<batten::pad_right, batten::dynamic_length>::shares
 
 // One row, one sequence behind the other with `Gap` columns between them; too long as a whole is an error of its length
 // strategy.
-template <class Length, std::size_t Gap = 0, class Side = batten::absent<0>>
+template <class Length, std::size_t Gap = 0, class Side = batten::no_side>
 struct one_row {
     using side_type = Side;
     using length_type = Length;
-    using overflow_type = batten::absent<2>;
+    using overflow_type = batten::no_overflow;
     static constexpr bool shares_rows = true;
 
     template <class In>
@@ -77,7 +77,7 @@ struct one_row {
                 s.length = s.kept - 1;
             column += s.length + Gap;
             if (column > batten::detail::limit_of(options.length)) {
-                reason = {error_code::row_over_limit, r, column, batten::detail::limit_of(options.length), {}};
+                reason = {errors::row_over_limit, r, column, batten::detail::limit_of(options.length), {}};
                 return false;
             }
             sink(s);
@@ -86,16 +86,16 @@ struct one_row {
     }
 };
 
-using packed_fields = batten::fields<batten::token_ids<>, batten::attention_mask<>, batten::position_ids<>, batten::loss_mask<>,
+using varlen_fields = batten::fields<batten::token_ids<>, batten::attention_mask<>, batten::position_ids<>, batten::loss_mask<>,
                                      batten::labels<>, batten::segment_ids<>>;
-template <class Length, std::size_t Gap = 0, class Side = batten::absent<0>, class Fields = packed_fields>
-using packed = batten::basic_collator<one_row<Length, Gap, Side>, Fields>;
+template <class Length, std::size_t Gap = 0, class Side = batten::no_side, class Fields = varlen_fields>
+using one_row_collator = batten::basic_collator<one_row<Length, Gap, Side>, Fields>;
 
 const ragged three{{5, 6, 7}, {}, {8, 9}};
 
 TEST_CASE("a user's layout puts all sequences into one row")
 {
-    const packed<batten::dynamic_length> collate{{.pad_id = 0}};
+    const one_row_collator<batten::dynamic_length> collate{{.pad_id = 0}};
     const auto batch = collate(three);
     CHECK(batch.rows() == 1);
     CHECK(batch.width() == 5);
@@ -110,7 +110,7 @@ TEST_CASE("a user's layout puts all sequences into one row")
 
 TEST_CASE("rule 6: where rows are shared, the first token of every segment is no target of model_shifts")
 {
-    const packed<batten::dynamic_length> collate{{.pad_id = 0}};
+    const one_row_collator<batten::dynamic_length> collate{{.pad_id = 0}};
     const auto batch = collate(three);
     CHECK(line_of(batch.labels()) == line{-100, 6, 7, -100, 9});
     CHECK(line_of(batch.loss_mask()) == line{0, 1, 1, 0, 1});
@@ -118,13 +118,13 @@ TEST_CASE("rule 6: where rows are shared, the first token of every segment is no
 
 TEST_CASE("rule 6: where rows are shared, no token is trained from a neighbour's last")
 {
-    const packed<batten::dynamic_length> next{{.pad_id = 0, .targets = batten::next_token}};
+    const one_row_collator<batten::dynamic_length> next{{.pad_id = 0, .targets = batten::next_token}};
     CHECK(line_of(next(three).labels()) == line{6, 7, -100, 9, -100});
-    const packed<batten::dynamic_length> drop{{.pad_id = 0, .targets = batten::next_token_drop_last}};
+    const one_row_collator<batten::dynamic_length> drop{{.pad_id = 0, .targets = batten::next_token_drop_last}};
     const auto dropped = drop(three);
     CHECK(line_of(dropped.token_ids()) == line{5, 6, 8});
     CHECK(line_of(dropped.labels()) == line{6, 7, 9});
-    const packed<batten::dynamic_length> same{{.pad_id = 0, .targets = batten::same_position}};
+    const one_row_collator<batten::dynamic_length> same{{.pad_id = 0, .targets = batten::same_position}};
     CHECK(line_of(same(three).labels()) == line{5, 6, 7, 8, 9});
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("rule 6: the count of real targets is that of the padded layout")
     const std::vector<int> prompts{1, 0, 1};
     const batten::inputs in{three, prompts};
     for (const auto targets : {batten::same_position, batten::model_shifts, batten::next_token, batten::next_token_drop_last}) {
-        const packed<batten::dynamic_length> together{{.pad_id = 0, .targets = targets}};
+        const one_row_collator<batten::dynamic_length> together{{.pad_id = 0, .targets = targets}};
         const batten::collator<batten::pad_left, batten::dynamic_length> apart{{.pad_id = 0, .targets = targets}};
         CHECK(together(in).summary().targets == apart(in).summary().targets);
         CHECK(together(three).summary().targets == apart(three).summary().targets);
@@ -142,7 +142,7 @@ TEST_CASE("rule 6: the count of real targets is that of the padded layout")
 
 TEST_CASE("pads of a shared row lie between segments and behind them")
 {
-    const packed<batten::round_up_to<4, batten::dynamic_length>, 2> collate{{.pad_id = 0}};
+    const one_row_collator<batten::round_up_to<4, batten::dynamic_length>, 2> collate{{.pad_id = 0}};
     const auto batch = collate(three);
     CHECK(batch.width() == 12);
     CHECK(line_of(batch.token_ids()) == line{5, 6, 7, 0, 0, 0, 0, 8, 9, 0, 0, 0});
@@ -153,14 +153,14 @@ TEST_CASE("pads of a shared row lie between segments and behind them")
 
 TEST_CASE("positions count on behind each segment of a shared row, where pads are said to come last")
 {
-    using fields = batten::fields<batten::position_ids<std::int64_t, batten::pads_count_on>>;
-    const packed<batten::fixed_length, 1, batten::absent<0>, fields> collate{{.pad_id = 0, .length = {8}}};
+    using fields = batten::fields<batten::position_ids<std::int64_t, batten::continue_positions>>;
+    const one_row_collator<batten::fixed_length, 1, batten::no_side, fields> collate{{.pad_id = 0, .length = {8}}};
     CHECK(line_of(collate(three).position_ids()) == line{0, 1, 2, 3, 0, 0, 1, 2});
 }
 
 TEST_CASE("a shared row may be put on a side as a whole")
 {
-    const packed<batten::fixed_length, 0, batten::pad_left> collate{{.pad_id = 0, .length = {7}}};
+    const one_row_collator<batten::fixed_length, 0, batten::pad_left> collate{{.pad_id = 0, .length = {7}}};
     const auto batch = collate(three);
     CHECK(line_of(batch.token_ids()) == line{0, 0, 5, 6, 7, 8, 9});
     CHECK(line_of(batch.position_ids()) == line{0, 0, 0, 1, 2, 0, 1});
@@ -168,12 +168,12 @@ TEST_CASE("a shared row may be put on a side as a whole")
 
 TEST_CASE("rule 2: nothing in a shared row is one row of pads")
 {
-    const packed<batten::dynamic_length> dynamic{{.pad_id = 0}};
+    const one_row_collator<batten::dynamic_length> dynamic{{.pad_id = 0}};
     const auto nothing = dynamic(ragged{});
     CHECK(nothing.rows() == 1);
     CHECK(nothing.width() == 0);
     CHECK(nothing.lengths().empty());
-    const packed<batten::fixed_length> fixed{{.pad_id = 4, .length = {3}}};
+    const one_row_collator<batten::fixed_length> fixed{{.pad_id = 4, .length = {3}}};
     CHECK(line_of(fixed(ragged{}).token_ids()) == line{4, 4, 4});
     CHECK(line_of(fixed(ragged{{}, {}}).token_ids()) == line{4, 4, 4});
     CHECK(fixed(ragged{{}, {}}).lengths().size() == 2);
@@ -185,7 +185,7 @@ TEST_CASE("columns, prompt lengths and loss travel into a shared row")
     const ragged loss{{1, 1, 1}, {}, {1, 0}};
     const ragged types{{0, 0, 1}, {}, {1, 1}};
     using fields = batten::fields<batten::token_ids<>, batten::loss_mask<>, batten::column<"types", std::uint8_t>>;
-    const packed<batten::fixed_length, 0, batten::absent<0>, fields> collate{
+    const one_row_collator<batten::fixed_length, 0, batten::no_side, fields> collate{
         {.pad_id = 0, .targets = batten::same_position, .length = {6}, .fields = fields{{}, {}, {.pad_value = 9}}}};
     const auto batch = collate(batten::inputs{three, prompts, loss, batten::columns{batten::named<"types">(types)}});
     CHECK(line_of(batch.loss_mask()) == line{0, 0, 1, 1, 0, 0});
@@ -194,21 +194,21 @@ TEST_CASE("columns, prompt lengths and loss travel into a shared row")
 
 TEST_CASE("errors of the data, and of the layout itself, are those of any collator")
 {
-    const packed<batten::fixed_length> collate{{.pad_id = 0, .length = {4}}};
-    CHECK(call_error(collate, three) == error_is(error_code::row_over_limit, 0, 5, 4));
+    const one_row_collator<batten::fixed_length> collate{{.pad_id = 0, .length = {4}}};
+    CHECK(call_error(collate, three) == error_is(errors::row_over_limit, 0, 5, 4));
     const std::vector<int> prompts{1, 1, 0};
     CHECK(call_error(collate, batten::inputs{three, prompts}) ==
-          error_is(error_code::prompt_past_end, 1, 1, 0, "prompt_lengths"));
+          error_is(errors::prompt_past_end, 1, 1, 0, "prompt_lengths"));
 }
 
 TEST_CASE("the number of a segment that its type cannot hold is an error")
 {
     using fields = batten::fields<batten::segment_ids<std::int8_t>>;
-    const packed<batten::dynamic_length, 0, batten::absent<0>, fields> collate{{}};
+    const one_row_collator<batten::dynamic_length, 0, batten::no_side, fields> collate{{}};
     const ragged fitting(127, std::vector<int>{1});
     CHECK(collate(fitting).segment_ids()[126] == 127);
     const ragged rows(128, std::vector<int>{1});
-    CHECK(call_error(collate, rows) == error_is(error_code::value_not_representable, 0, 128, 0, "segment_ids"));
+    CHECK(call_error(collate, rows) == error_is(errors::value_not_representable, 0, 128, 0, "segment_ids"));
 }
 
 constexpr bool one_row_in_constant_evaluation()
@@ -216,7 +216,7 @@ constexpr bool one_row_in_constant_evaluation()
     const std::array<int, 3> first{5, 6, 7};
     const std::array<int, 2> second{8, 9};
     const std::array<std::span<const int>, 2> rows{first, second};
-    const packed<batten::round_up_to<8, batten::dynamic_length>> collate{{.pad_id = 0, .targets = batten::next_token}};
+    const one_row_collator<batten::round_up_to<8, batten::dynamic_length>> collate{{.pad_id = 0, .targets = batten::next_token}};
     const auto batch = collate(rows);
     return holds(batch.token_ids(), {5, 6, 7, 8, 9, 0, 0, 0}) && holds(batch.position_ids(), {0, 1, 2, 0, 1, 0, 0, 0}) &&
            holds(batch.labels(), {6, 7, -100, 9, -100, -100, -100, -100}) &&
@@ -224,11 +224,11 @@ constexpr bool one_row_in_constant_evaluation()
 }
 static_assert(one_row_in_constant_evaluation());
 
-TEST_CASE("memory of the caller's, with a pitch, serves a shared row too")
+TEST_CASE("memory of the caller's, with a row_stride, serves a shared row too")
 {
-    const packed<batten::dynamic_length> collate{{.pad_id = 0}};
+    const one_row_collator<batten::dynamic_length> collate{{.pad_id = 0}};
     const auto shape = collate.shape(three);
-    auto memory = tests::guarded_fields<packed_fields>::of(shape, 0, 63);
+    auto memory = tests::guarded_fields<varlen_fields>::of(shape, 0, 63);
     tests::guarded<std::int64_t> lengths(3);
     const auto totals = collate.into(three, [&] {
         return std::apply(
@@ -259,9 +259,9 @@ enum class lie {
 // One sequence a row, from the left, with one thing wrong.
 template <lie What>
 struct lying {
-    using side_type = batten::absent<0>;
+    using side_type = batten::no_side;
     using length_type = batten::dynamic_length;
-    using overflow_type = batten::absent<2>;
+    using overflow_type = batten::no_overflow;
     static constexpr bool shares_rows = What == lie::overlap;
 
     template <class In>
@@ -314,22 +314,22 @@ TEST_CASE("a layout of the user's that tells the truth is believed")
 TEST_CASE("a layout whose slices lie outside their sequences is an error before anything is read")
 {
     const ragged rows{{1, 2}, {3}};
-    CHECK(call_error(liar<lie::slice_past_end>{{.pad_id = 0}}, rows) == error_is(error_code::slice_outside_sequence, 0, 0, 3));
-    CHECK(call_error(liar<lie::slice_begins_past_end>{{.pad_id = 0}}, rows).code == error_code::slice_outside_sequence);
-    CHECK(call_error(liar<lie::longer_than_kept>{{.pad_id = 0}}, rows).code == error_code::segment_columns_wrong);
+    CHECK(call_error(liar<lie::slice_past_end>{{.pad_id = 0}}, rows) == error_is(errors::slice_outside_sequence, 0, 0, 3));
+    CHECK(call_error(liar<lie::slice_begins_past_end>{{.pad_id = 0}}, rows).code == errors::slice_outside_sequence);
+    CHECK(call_error(liar<lie::longer_than_kept>{{.pad_id = 0}}, rows).code == errors::segment_columns_wrong);
 }
 
 TEST_CASE("a layout whose segments overlap, or lie beyond all columns, is an error before anything is written")
 {
     const ragged rows{{1, 2}, {3}};
-    CHECK(call_error(liar<lie::overlap>{{.pad_id = 0}}, rows) == error_is(error_code::segment_misplaced, 0, 0, 2));
-    CHECK(call_error(liar<lie::overflow>{{.pad_id = 0}}, rows).code == error_code::segment_misplaced);
+    CHECK(call_error(liar<lie::overlap>{{.pad_id = 0}}, rows) == error_is(errors::segment_misplaced, 0, 0, 2));
+    CHECK(call_error(liar<lie::overflow>{{.pad_id = 0}}, rows).code == errors::segment_misplaced);
 }
 
 TEST_CASE("a layout that counts its segments wrong is an error before anything is written")
 {
     CHECK(call_error(liar<lie::wrong_first_segment>{{.pad_id = 0}}, ragged{{1, 2}, {3}}) ==
-          error_is(error_code::segment_misplaced, 1, 2, 1));
+          error_is(errors::segment_misplaced, 1, 2, 1));
 }
 
 TEST_CASE("a layout that gives a segment fewer columns than it has targets is an error, not a write past them")

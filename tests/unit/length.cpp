@@ -9,7 +9,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::line;
@@ -54,7 +54,7 @@ struct between {
     {
         if (least > 0 && least <= most)
             return true;
-        reason = {error_code::length_not_positive, no_row, least, most, "between"};
+        reason = {errors::length_not_positive, no_row, least, most, "between"};
         return false;
     }
 };
@@ -108,9 +108,9 @@ static_assert(batten::length_strategy<power_of_two> && batten::length_strategy<b
               batten::length_strategy<batten::round_up_to<8, foreign::only_a_width>>);
 static_assert(!batten::length_strategy<not_a_strategy> && !batten::length_strategy<width_without_lengths> &&
               !batten::length_strategy<int>);
-static_assert(batten::laddered_length<batten::bucketed_length> &&
-              batten::laddered_length<batten::round_up_to<8, batten::bucketed_length>> &&
-              !batten::laddered_length<batten::dynamic_length> && !batten::laddered_length<batten::round_up_to<8>>);
+static_assert(batten::bucketed_strategy<batten::bucketed_length> &&
+              batten::bucketed_strategy<batten::round_up_to<8, batten::bucketed_length>> &&
+              !batten::bucketed_strategy<batten::dynamic_length> && !batten::bucketed_strategy<batten::round_up_to<8>>);
 static_assert(std::is_empty_v<batten::static_length<4>>);
 
 // A multiple of zero, and a static length of zero, are no types.
@@ -199,14 +199,14 @@ TEST_CASE("a ladder's batch is as wide as the first edge that holds its longest 
     CHECK(collate.shape(ragged{{1}, {1, 2}}).width == 2);
     CHECK(collate.shape(ragged{{1}, {1, 2, 3}}).width == 4);
     CHECK(collate.shape(ragged{{1, 2, 3, 4, 5, 6, 7, 8}}).width == 8);
-    CHECK(call_error(collate, ragged{{1}, {1, 2, 3, 4, 5, 6, 7, 8, 9}}) == error_is(error_code::row_over_limit, 1, 9, 8));
+    CHECK(call_error(collate, ragged{{1}, {1, 2, 3, 4, 5, 6, 7, 8, 9}}) == error_is(errors::row_over_limit, 1, 9, 8));
 }
 
 TEST_CASE("the limit is compared before rounding: fixed 5 rounded up to 8 is 8 wide and refuses 6 tokens")
 {
     const collator<batten::round_up_to<8, batten::fixed_length>> collate{{.pad_id = 0, .length = {5}}};
     CHECK(collate(ragged{{1, 2, 3, 4, 5}}).width() == 8);
-    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(error_code::row_over_limit, 0, 6, 5));
+    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(errors::row_over_limit, 0, 6, 5));
 }
 
 TEST_CASE("widths see the lengths after truncation")
@@ -220,7 +220,7 @@ TEST_CASE("rule 6: widths count columns: 5 tokens take 4 where the last is a tar
 {
     const collator<batten::dynamic_length> collate{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {4}}};
     CHECK(collate.shape(ragged{{1, 2, 3, 4, 5}}).width == 4);
-    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(error_code::row_over_limit, 0, 6, 5));
+    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(errors::row_over_limit, 0, 6, 5));
     ragged rows(1, std::vector<int>(1025, 1));
     const collator<batten::static_length<1024>> train{{.pad_id = 0, .targets = batten::next_token_drop_last}};
     CHECK(train.shape(rows).width == 1024);
@@ -274,16 +274,16 @@ TEST_CASE("a user's strategy may have a limit, a greatest width and a check of i
 {
     const collator<between> collate{{.pad_id = 0, .length = {3, 5}}};
     CHECK(collate.shape(ragged{{1}}).width == 3);
-    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(error_code::row_over_limit, 0, 6, 5));
+    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(errors::row_over_limit, 0, 6, 5));
     CHECK(options_error<collator<between>>({.pad_id = 0, .length = {9, 5}}) ==
-          error_is(error_code::length_not_positive, no_row, 9, 5, "between"));
+          error_is(errors::length_not_positive, no_row, 9, 5, "between"));
 }
 
 TEST_CASE("a foreign type becomes a strategy through length_traits, with a width alone too")
 {
     const collator<foreign::capacity> capacity{{.pad_id = 0, .length = {4}}};
     CHECK(capacity.shape(ragged{{1}}).width == 4);
-    CHECK(call_error(capacity, ragged{{1, 2, 3, 4, 5}}) == error_is(error_code::row_over_limit, 0, 5, 4));
+    CHECK(call_error(capacity, ragged{{1, 2, 3, 4, 5}}) == error_is(errors::row_over_limit, 0, 5, 4));
     const collator<foreign::only_a_width> width{{.pad_id = 0}};
     CHECK(width.shape(ragged{{1}, {2}, {3}}).width == 6);
 }
@@ -309,13 +309,13 @@ struct negative_width {
 TEST_CASE("a strategy whose width is too small for a row is an error before anything is written")
 {
     const collator<one_too_narrow> collate{{.pad_id = 0}};
-    CHECK(call_error(collate, ragged{{1, 2}, {1, 2, 3}, {1}}) == error_is(error_code::row_past_width, 1, 3, 2));
+    CHECK(call_error(collate, ragged{{1, 2}, {1, 2, 3}, {1}}) == error_is(errors::row_past_width, 1, 3, 2));
 }
 
 TEST_CASE("a strategy whose width is beyond all memory is an error before anything is written")
 {
     const collator<negative_width> collate{{.pad_id = 0}};
-    CHECK(call_error(collate, ragged{{1, 2}}).code == error_code::size_overflow);
+    CHECK(call_error(collate, ragged{{1, 2}}).code == errors::size_overflow);
 }
 
 // ---- options that make no sense ---------------------------------------------------------------------------------------
@@ -323,56 +323,56 @@ TEST_CASE("a strategy whose width is beyond all memory is an error before anythi
 TEST_CASE("a length below 1 is an error of the collator, whatever the strategy")
 {
     CHECK(options_error<collator<batten::fixed_length>>({.pad_id = 0, .length = {0}}) ==
-          error_is(error_code::length_not_positive, no_row, 0));
+          error_is(errors::length_not_positive, no_row, 0));
     CHECK(options_error<collator<batten::fixed_length>>({.pad_id = 0, .length = {-3}}) ==
-          error_is(error_code::length_not_positive, no_row, -3));
+          error_is(errors::length_not_positive, no_row, -3));
     CHECK(options_error<collator<batten::dynamic_length>>({.pad_id = 0, .length = {0}}) ==
-          error_is(error_code::length_not_positive, no_row, 0));
+          error_is(errors::length_not_positive, no_row, 0));
     CHECK(options_error<collator<batten::dynamic_length>>({.pad_id = 0, .length = {-1}}) ==
-          error_is(error_code::length_not_positive, no_row, -1));
+          error_is(errors::length_not_positive, no_row, -1));
     CHECK(options_error<collator<batten::bucketed_length>>({.pad_id = 0, .length = {0, 8}}) ==
-          error_is(error_code::length_not_positive, no_row, 0));
+          error_is(errors::length_not_positive, no_row, 0));
     CHECK(options_error<collator<batten::round_up_to<8, batten::fixed_length>>>({.pad_id = 0, .length = {0}}) ==
-          error_is(error_code::length_not_positive, no_row, 0));
+          error_is(errors::length_not_positive, no_row, 0));
     CHECK(options_error<collator<batten::round_up_to<8>>>({.pad_id = 0, .length = {{}, 0}}) ==
-          error_is(error_code::length_not_positive, no_row, 0));
+          error_is(errors::length_not_positive, no_row, 0));
     CHECK(options_error<collator<batten::round_up_to<8>>>({.pad_id = 0, .length = {{}, -8}}) ==
-          error_is(error_code::length_not_positive, no_row, -8));
+          error_is(errors::length_not_positive, no_row, -8));
 }
 
 TEST_CASE("a ladder that is empty or does not increase is an error of the collator")
 {
-    CHECK(options_error<collator<batten::bucketed_length>>({.pad_id = 0}) == error_is(error_code::ladder_empty, no_row));
+    CHECK(options_error<collator<batten::bucketed_length>>({.pad_id = 0}) == error_is(errors::edges_empty, no_row));
     CHECK(options_error<collator<batten::bucketed_length>>({.pad_id = 0, .length = {8, 4}}) ==
-          error_is(error_code::ladder_not_increasing, no_row, 8, 4));
+          error_is(errors::edges_not_increasing, no_row, 8, 4));
     CHECK(options_error<collator<batten::bucketed_length>>({.pad_id = 0, .length = {4, 8, 8}}) ==
-          error_is(error_code::ladder_not_increasing, no_row, 8, 8));
+          error_is(errors::edges_not_increasing, no_row, 8, 8));
     CHECK(options_error<collator<batten::round_up_to<8, batten::bucketed_length>>>({.pad_id = 0, .length = {{8, 4}}}) ==
-          error_is(error_code::ladder_not_increasing, no_row, 8, 4));
+          error_is(errors::edges_not_increasing, no_row, 8, 4));
     CHECK(options_error<collator<batten::bucketed_length>>({.pad_id = 0, .length = {-4, 8}}).code ==
-          error_code::length_not_positive);
+          errors::length_not_positive);
 }
 
 TEST_CASE("rounding past an explicit greatest width is an error")
 {
     const collator<batten::round_up_to<8, batten::fixed_length>> fixed{{.pad_id = 0, .length = {500, 500}}};
-    CHECK(call_error(fixed, ragged{{1}}) == error_is(error_code::width_past_maximum, no_row, 504, 500));
+    CHECK(call_error(fixed, ragged{{1}}) == error_is(errors::width_past_maximum, no_row, 504, 500));
     const collator<batten::round_up_to<8>> dynamic{{.pad_id = 0, .length = {{}, 12}}};
     CHECK(dynamic.shape(ragged{{1, 2, 3}}).width == 8);
-    CHECK(call_error(dynamic, ragged{{1, 2, 3, 4, 5, 6, 7, 8, 9}}) == error_is(error_code::width_past_maximum, no_row, 16, 12));
+    CHECK(call_error(dynamic, ragged{{1, 2, 3, 4, 5, 6, 7, 8, 9}}) == error_is(errors::width_past_maximum, no_row, 16, 12));
     const collator<batten::round_up_to<10, batten::round_up_to<8>>> nested{{.pad_id = 0, .length = {{{}, 8}}}};
-    CHECK(call_error(nested, ragged{{1, 2}}) == error_is(error_code::width_past_maximum, no_row, 10, 8));
+    CHECK(call_error(nested, ragged{{1, 2}}) == error_is(errors::width_past_maximum, no_row, 10, 8));
 }
 
 TEST_CASE("rule 10: a width that no memory could hold is an error: rows x width and x bytes are checked before the first write")
 {
     constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
     const collator<batten::fixed_length> half{{.pad_id = 0, .length = {most / 2}}};
-    CHECK(call_error(half, ragged{{1}, {2}, {3}}) == error_is(error_code::size_overflow, no_row, 3, most / 2));
+    CHECK(call_error(half, ragged{{1}, {2}, {3}}) == error_is(errors::size_overflow, no_row, 3, most / 2));
     const collator<batten::fixed_length> eighth{{.pad_id = 0, .length = {most / 8}}};
-    CHECK(call_error(eighth, ragged{{1}}) == error_is(error_code::size_overflow, no_row, 1, most / 8));
+    CHECK(call_error(eighth, ragged{{1}}) == error_is(errors::size_overflow, no_row, 1, most / 8));
     const collator<batten::round_up_to<8, batten::fixed_length>> rounded{{.pad_id = 0, .length = {most}}};
-    CHECK(call_error(rounded, ragged{{1}}).code == error_code::size_overflow);
+    CHECK(call_error(rounded, ragged{{1}}).code == errors::size_overflow);
 }
 
 }  // namespace

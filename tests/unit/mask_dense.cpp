@@ -13,7 +13,7 @@
 namespace {
 
 using namespace tests;
-using batten::error_code;
+namespace errors = batten::mask::errors;
 using mask::bit_order;
 using mask::dimensions;
 using mask::interval;
@@ -84,10 +84,10 @@ void check_additive(T lowest)
         const auto width = static_cast<std::size_t>(keys);
         const dimensions of{1, intervals.size(), width};
         const auto seen = seen_by(intervals, width);
-        for (const std::size_t pitch : {std::size_t{0}, width + 3}) {
-            const std::size_t step = pitch == 0 ? width : pitch;
-            guarded<T> memory(mask::dense_elements(of, pitch), 67);
-            mask::additive(intervals, of, memory.cells(), pitch);
+        for (const std::size_t row_stride : {std::size_t{0}, width + 3}) {
+            const std::size_t step = row_stride == 0 ? width : row_stride;
+            guarded<T> memory(mask::dense_elements(of, row_stride), 67);
+            mask::additive(intervals, of, memory.cells(), row_stride);
             CHECK(memory.only_rows(intervals.size(), width, step));
             std::size_t wrong = 0;
             for (std::size_t q = 0; q < intervals.size(); ++q)
@@ -128,7 +128,7 @@ TEST_CASE("bytes hold 1 where a query sees a key, or where it does not, by name"
     CHECK(flags == std::array<bool, 3>{false, true, false});
 }
 
-TEST_CASE("bytes with a pitch leave what lies between the rows alone")
+TEST_CASE("bytes with a row_stride leave what lies between the rows alone")
 {
     const std::vector<interval> seen{{0, 1}, {0, 2}, {1, 3}, {0, 0}};
     guarded<std::uint8_t> memory(3 * 8 + 3);
@@ -240,34 +240,34 @@ TEST_CASE("dense masks refuse intervals and memory that do not match, before the
     const std::vector<interval> seen{{0, 1}, {0, 2}, {1, 3}, {0, 0}};
     const dimensions of{2, 2, 3};
     const auto errors = [&](const std::vector<interval>& list, const dimensions& shape, std::size_t size,
-                            std::size_t pitch = 0) {
+                            std::size_t row_stride = 0) {
         guarded<std::uint8_t> bytes(size);
         guarded<float> numbers(size);
-        const error_is found = error_of([&] { return mask::try_bytes(list, shape, bytes.cells(), {}, pitch); });
-        CHECK(found == error_of([&] { return mask::try_additive(list, shape, numbers.cells(), pitch); }));
+        const error_is found = error_of([&] { return mask::try_bytes(list, shape, bytes.cells(), {}, row_stride); });
+        CHECK(found == error_of([&] { return mask::try_additive(list, shape, numbers.cells(), row_stride); }));
         CHECK((bytes.untouched() && numbers.untouched()));
         check_throws({found.code, found.row, found.first, found.second, found.field},
-                     [&] { mask::bytes(list, shape, bytes.cells(), {}, pitch); });
+                     [&] { mask::bytes(list, shape, bytes.cells(), {}, row_stride); });
         return found;
     };
-    CHECK(errors(seen, of, 11) == error_is(error_code::span_too_small, no_row, 12, 11, "the mask"));
-    CHECK(errors(seen, of, 13) == error_is(error_code::span_too_large, no_row, 12, 13, "the mask"));
-    CHECK(errors(seen, of, 17, 5) == error_is(error_code::span_too_small, no_row, 18, 17, "the mask"));
-    CHECK(errors(seen, of, 21, 5) == error_is(error_code::span_too_large, no_row, 20, 21, "the mask"));
-    CHECK(errors(seen, of, 12, 2) == error_is(error_code::pitch_too_small, no_row, 3, 2, "the mask"));
-    CHECK(errors(seen, {1, 2, 3}, 6) == error_is(error_code::span_too_large, no_row, 2, 4, "intervals"));
-    CHECK(errors(seen, {2, 3, 3}, 18) == error_is(error_code::span_too_small, no_row, 6, 4, "intervals"));
-    CHECK(errors(seen, {2, 2, 2}, 8) == error_is(error_code::interval_outside_keys, 1, 0, 2));
-    CHECK(errors({{0, 1}, {-1, 2}}, {1, 2, 3}, 6) == error_is(error_code::interval_outside_keys, 0, 1, 3));
-    CHECK(errors({{0, 1}, {2, 1}}, {1, 2, 3}, 6) == error_is(error_code::interval_outside_keys, 0, 1, 3));
+    CHECK(errors(seen, of, 11) == error_is(errors::span_too_small, no_row, 12, 11, "the mask"));
+    CHECK(errors(seen, of, 13) == error_is(errors::span_too_large, no_row, 12, 13, "the mask"));
+    CHECK(errors(seen, of, 17, 5) == error_is(errors::span_too_small, no_row, 18, 17, "the mask"));
+    CHECK(errors(seen, of, 21, 5) == error_is(errors::span_too_large, no_row, 20, 21, "the mask"));
+    CHECK(errors(seen, of, 12, 2) == error_is(errors::row_stride_too_small, no_row, 3, 2, "the mask"));
+    CHECK(errors(seen, {1, 2, 3}, 6) == error_is(errors::span_too_large, no_row, 2, 4, "intervals"));
+    CHECK(errors(seen, {2, 3, 3}, 18) == error_is(errors::span_too_small, no_row, 6, 4, "intervals"));
+    CHECK(errors(seen, {2, 2, 2}, 8) == error_is(errors::interval_outside_keys, 1, 0, 2));
+    CHECK(errors({{0, 1}, {-1, 2}}, {1, 2, 3}, 6) == error_is(errors::interval_outside_keys, 0, 1, 3));
+    CHECK(errors({{0, 1}, {2, 1}}, {1, 2, 3}, 6) == error_is(errors::interval_outside_keys, 0, 1, 3));
 
     guarded<std::uint8_t> bits(3);
     CHECK(error_of([&] { return mask::try_bits(seen, of, bits.cells()); }) ==
-          error_is(error_code::span_too_small, no_row, 4, 3, "the mask"));
-    CHECK(error_of([&] { return mask::try_bits(seen, {2, 2, 2}, bits.cells().first(3)); }).code == error_code::span_too_small);
+          error_is(errors::span_too_small, no_row, 4, 3, "the mask"));
+    CHECK(error_of([&] { return mask::try_bits(seen, {2, 2, 2}, bits.cells().first(3)); }).code == errors::span_too_small);
     std::vector<std::uint8_t> four(4, 7);
     CHECK(error_of([&] { return mask::try_bits(seen, {2, 2, 2}, four); }) ==
-          error_is(error_code::interval_outside_keys, 1, 0, 2));
+          error_is(errors::interval_outside_keys, 1, 0, 2));
     CHECK(line_of(four) == line{7, 7, 7, 7});
 }
 
@@ -275,14 +275,14 @@ TEST_CASE("sizes that overflow are refused")
 {
     constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
     CHECK(error_of([] { return mask::try_dense_elements({most / 2, 3, 1}); }) ==
-          error_is(error_code::size_overflow, no_row, most / 2, 3, "the mask"));
+          error_is(errors::size_overflow, no_row, most / 2, 3, "the mask"));
     CHECK(error_of([] { return mask::try_dense_elements({2, 3, most / 7}); }) ==
-          error_is(error_code::size_overflow, no_row, 6, most / 7, "the mask"));
+          error_is(errors::size_overflow, no_row, 6, most / 7, "the mask"));
     CHECK(error_of([] { return mask::try_dense_elements({2, 3, 1}, most / 4); }) ==
-          error_is(error_code::size_overflow, no_row, 6, most / 4, "the mask"));
+          error_is(errors::size_overflow, no_row, 6, most / 4, "the mask"));
     CHECK(error_of([] { return mask::try_bit_bytes({most, most, 1}); }) ==
-          error_is(error_code::size_overflow, no_row, most, most, "the mask"));
-    check_throws({error_code::size_overflow, no_row, most, most, "the mask"},
+          error_is(errors::size_overflow, no_row, most, most, "the mask"));
+    check_throws({errors::size_overflow, no_row, most, most, "the mask"},
                  [] { static_cast<void>(mask::bit_bytes({most, most, 1})); });
 }
 
@@ -298,23 +298,23 @@ TEST_CASE("ragged bits refuse intervals, sizes and requests that do not match, b
         CHECK((memory.untouched() && indptr.untouched()));
         return found;
     };
-    CHECK(error_with({{0, 1}}, 2, 3) == error_is(error_code::span_too_small, no_row, 3, 1, "intervals"));
-    CHECK(error_with(seen, 1, 3) == error_is(error_code::span_too_small, no_row, 2, 1, "the mask"));
-    CHECK(error_with(seen, 3, 3) == error_is(error_code::span_too_large, no_row, 2, 3, "the mask"));
-    CHECK(error_with(seen, 2, 2) == error_is(error_code::span_too_small, no_row, 3, 2, "indptr"));
-    CHECK(error_with({{0, 1}, {0, 3}, {0, 3}}, 2, 3) == error_is(error_code::interval_outside_keys, 0, 1, 2));
+    CHECK(error_with({{0, 1}}, 2, 3) == error_is(errors::span_too_small, no_row, 3, 1, "intervals"));
+    CHECK(error_with(seen, 1, 3) == error_is(errors::span_too_small, no_row, 2, 1, "the mask"));
+    CHECK(error_with(seen, 3, 3) == error_is(errors::span_too_large, no_row, 2, 3, "the mask"));
+    CHECK(error_with(seen, 2, 2) == error_is(errors::span_too_small, no_row, 3, 2, "indptr"));
+    CHECK(error_with({{0, 1}, {0, 3}, {0, 3}}, 2, 3) == error_is(errors::interval_outside_keys, 0, 1, 2));
 
     const std::vector<int> many{1 << 16}, few{3};
     const std::vector<std::int64_t> long_keys{1 << 16}, longer{std::int64_t{1} << 40};
     CHECK(error_of([&] { return mask::try_ragged_bit_bytes(mask::requests(many, long_keys)); }) ==
-          error_is(error_code::value_not_representable, 0, std::int64_t{1} << 32U, 0, "the bits of its mask"));
+          error_is(errors::value_not_representable, 0, std::int64_t{1} << 32U, 0, "the bits of its mask"));
     CHECK(error_of([&] { return mask::try_ragged_bit_bytes(mask::requests(few, longer)); }).code ==
-          error_code::value_not_representable);
+          errors::value_not_representable);
     // Requests of 2^31 - 2^15 bits: the bytes of eight fit an int32, those of nine do not.
     const std::vector<int> each(16, 1 << 15), with(16, (1 << 16) - 1);
     CHECK(error_of([&] { return mask::try_ragged_bit_bytes(mask::requests(each, with)); }) ==
-          error_is(error_code::value_not_representable, 8, 9 * ((std::int64_t{1} << 12U) * 65535), 0, "indptr"));
+          error_is(errors::value_not_representable, 8, 9 * ((std::int64_t{1} << 12U) * 65535), 0, "indptr"));
     const std::vector<int> unequal{1};
     CHECK(error_of([&] { return mask::try_ragged_bit_bytes(mask::requests(queries, unequal)); }).code ==
-          error_code::count_mismatch);
+          errors::count_mismatch);
 }

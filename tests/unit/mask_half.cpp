@@ -2,7 +2,7 @@
 
 #include "catch.hpp"
 
-#include <batten/mask/half.hpp>
+#include <batten/half.hpp>
 
 #include <cmath>
 #include <cstdint>

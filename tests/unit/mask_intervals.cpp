@@ -14,7 +14,7 @@
 namespace {
 
 using namespace tests;
-using batten::error_code;
+namespace errors = batten::mask::errors;
 using mask::interval;
 
 // Whether each interval holds exactly the keys of its row that `sees(query, key)` says, both of one sequence.
@@ -95,9 +95,9 @@ static_assert(a_row_of_four() == std::array<interval, 4>{{{0, 0}, {1, 2}, {1, 3}
 static_assert(sizeof(interval) == 2 * sizeof(std::int32_t) && std::is_standard_layout_v<interval>);
 
 static_assert((interval{0, 5} & interval{3, 9}) == interval{3, 5} && (interval{0, 3} & interval{3, 9}) == interval{});
-static_assert(mask::attention_kind<mask::causal> && mask::attention_kind<mask::prefix_lm<int>>);
-static_assert(mask::attention_kind<decltype(mask::causal{} & mask::bidirectional{} & mask::sliding_window{})>);
-static_assert(!mask::attention_kind<bool (*)(int, int)> && !mask::attention_kind<int>);
+static_assert(mask::mask_kind<mask::causal> && mask::mask_kind<mask::prefix_lm<int>>);
+static_assert(mask::mask_kind<decltype(mask::causal{} & mask::bidirectional{} & mask::sliding_window{})>);
+static_assert(!mask::mask_kind<bool (*)(int, int)> && !mask::mask_kind<int>);
 static_assert(std::is_empty_v<mask::causal> && std::is_empty_v<mask::bidirectional>);
 
 }  // namespace
@@ -185,7 +185,7 @@ TEST_CASE("a query without keys is left alone, or attends to itself")
     const mask::placed wide(places, {2, 6, 5});
     std::vector<interval> out(12);
     CHECK(error_is(mask::try_intervals(wide, mask::causal{}, std::span(out), mask::fully_masked::attend_to_self).error()) ==
-          error_is(error_code::queries_past_keys, no_row, 6, 5));
+          error_is(errors::queries_past_keys, no_row, 6, 5));
     const std::vector<int> ones(7, 1);
     CHECK(intervals_of(mask::requests(ones, ones), nothing, mask::fully_masked::attend_to_self) ==
           std::vector<interval>(7, {0, 1}));
@@ -212,15 +212,15 @@ TEST_CASE("options of a kind and the size of the memory are checked before the f
         check_throws(done.error(), [&] { mask::intervals(where, kind, memory.cells()); });
         return error_is(done.error());
     };
-    const error_is window_of_zero(error_code::argument_not_positive, no_row, 0, 0, "the window's width");
+    const error_is window_of_zero(errors::argument_not_positive, no_row, 0, 0, "the window's width");
     CHECK(error_of(mask::sliding_window{}) == window_of_zero);
     CHECK(error_of(mask::symmetric_window{.width = 0}) == window_of_zero);
     CHECK(error_of(mask::causal{} & mask::sliding_window{.width = 0}) == window_of_zero);
     CHECK(error_of(mask::sliding_window{.width = -4}) ==
-          error_is(error_code::argument_not_positive, no_row, -4, 0, "the window's width"));
+          error_is(errors::argument_not_positive, no_row, -4, 0, "the window's width"));
     const std::vector<int> one{1}, negative{1, -1};
-    CHECK(error_of(mask::prefix_lm(one)) == error_is(error_code::count_mismatch, no_row, 1, 2, "the prefix lengths"));
-    CHECK(error_of(mask::prefix_lm(negative)) == error_is(error_code::prompt_length_negative, 1, -1));
-    CHECK(error_of(mask::causal{}, 5) == error_is(error_code::span_too_small, no_row, 6, 5, "intervals"));
-    CHECK(error_of(mask::causal{}, 7) == error_is(error_code::span_too_large, no_row, 6, 7, "intervals"));
+    CHECK(error_of(mask::prefix_lm(one)) == error_is(errors::count_mismatch, no_row, 1, 2, "the prefix lengths"));
+    CHECK(error_of(mask::prefix_lm(negative)) == error_is(errors::prompt_length_negative, 1, -1));
+    CHECK(error_of(mask::causal{}, 5) == error_is(errors::span_too_small, no_row, 6, 5, "intervals"));
+    CHECK(error_of(mask::causal{}, 7) == error_is(errors::span_too_large, no_row, 6, 7, "intervals"));
 }

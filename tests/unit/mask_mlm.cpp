@@ -17,7 +17,7 @@
 namespace {
 
 using namespace tests;
-using batten::error_code;
+namespace errors = batten::mask::errors;
 using mask::mlm_masking;
 using mask::mlm_options;
 using mask::mlm_summary;
@@ -67,7 +67,7 @@ double chi_square(const std::vector<std::size_t>& counts, const std::vector<doub
 
 constexpr bool masks_all_in_constant_evaluation()
 {
-    const mlm_masking with({.chosen_share = 1, .mask_share = 1, .random_share = 0, .mask_id = 9, .special_ids = {1}});
+    const mlm_masking with({.mlm_probability = 1, .mask_replace_prob = 1, .random_replace_prob = 0, .mask_id = 9, .special_ids = {1}});
     std::array<short, 4> ids{1, 5, 6, 0};
     std::array<short, 4> labels{};
     const std::array<int, 1> length{3}, number{4};
@@ -204,7 +204,7 @@ TEST_CASE("another seed, epoch or sequence number gives another choice, the same
 TEST_CASE("special tokens are never chosen and never drawn, whether told by id or by flag")
 {
     mlm_options all = bert();
-    all.chosen_share = 1, all.mask_share = 0, all.random_share = 1, all.vocabulary = 6;  // 4 and 5 are left to draw
+    all.mlm_probability = 1, all.mask_replace_prob = 0, all.random_replace_prob = 1, all.vocabulary = 6;  // 4 and 5 are left to draw
     const tokens ids{1, 10, 2, 11, 12, 0, 13};
     const hidden by_id = hide(mlm_masking(all), ids, 3);
     for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -251,7 +251,7 @@ TEST_CASE("a word is chosen as a whole or not at all, and no word has a negative
 TEST_CASE("words of one number in two sequences, or apart in one, are chosen on their own")
 {
     mlm_options half = bert();
-    half.chosen_share = 0.5;
+    half.mlm_probability = 0.5;
     const mlm_masking with(half);
     const std::vector<std::int32_t> word_ids{0, 0, -1, 0, 0};
     std::size_t unequal = 0;
@@ -267,7 +267,7 @@ TEST_CASE("words of one number in two sequences, or apart in one, are chosen on 
 TEST_CASE("at_least_one chooses one token, any, of a sequence of which chance chose none")
 {
     mlm_options rare = bert();
-    rare.chosen_share = 0.01;
+    rare.mlm_probability = 0.01;
     mlm_options at_least = rare;
     at_least.at_least_one = true;
     const tokens ids{1, 10, 11, 12, 13, 14, 2};
@@ -293,7 +293,7 @@ TEST_CASE("at_least_one chooses one token, any, of a sequence of which chance ch
     // Nothing to choose from: nothing is chosen, and the summary says so. A word is chosen whole.
     CHECK(hide(mlm_masking(at_least), {1, 2}, 0).sum == mlm_summary{0, 0, 0, 0, 1});
     CHECK(hide(mlm_masking(at_least), {}, 0).sum == mlm_summary{0, 0, 0, 0, 1});
-    at_least.chosen_share = 0;
+    at_least.mlm_probability = 0;
     const std::vector<std::int32_t> word_ids{-1, -1, 4, 4, 4, -1, -1};
     const hidden word = hide(mlm_masking(at_least), ids, 0, 2, {.word_ids = word_ids});
     CHECK(line_of(word.labels) == line{-100, -100, 11, 12, 13, -100, -100});
@@ -303,15 +303,15 @@ TEST_CASE("shares of 0 and 1 are exact")
 {
     const tokens ids = text(2, 300);
     mlm_options with = bert();
-    with.chosen_share = 0;
+    with.mlm_probability = 0;
     CHECK(hide(mlm_masking(with), ids, 1).ids == ids);
     CHECK(hide(mlm_masking(with), ids, 1).sum == mlm_summary{0, 0, 0, 0, 1});
-    with.chosen_share = 1, with.mask_share = 1, with.random_share = 0;
+    with.mlm_probability = 1, with.mask_replace_prob = 1, with.random_replace_prob = 0;
     CHECK(hide(mlm_masking(with), ids, 1).sum == mlm_summary{300, 300, 0, 0, 0});
-    with.mask_share = 0, with.mask_id.reset();
+    with.mask_replace_prob = 0, with.mask_id.reset();
     CHECK(hide(mlm_masking(with), ids, 1).sum == mlm_summary{300, 0, 0, 300, 0});
     CHECK(hide(mlm_masking(with), ids, 1).ids == ids);
-    with.random_share = 1;
+    with.random_replace_prob = 1;
     CHECK(hide(mlm_masking(with), ids, 1).sum == mlm_summary{300, 0, 300, 0, 0});
 }
 
@@ -326,21 +326,21 @@ TEST_CASE("options that do not make sense are refused when it is made")
         return error_is(made.error());
     };
     const auto no_probability = [](std::string_view name) {
-        return error_is(error_code::probability_out_of_range, no_row, 0, 0, name);
+        return error_is(errors::probability_out_of_range, no_row, 0, 0, name);
     };
     using limits = std::numeric_limits<double>;
     for (const double wrong : {-0.001, 1.001, limits::quiet_NaN(), limits::infinity()}) {
-        CHECK(error_of([&](auto& with) { with.chosen_share = wrong; }) == no_probability("chosen_share"));
-        CHECK(error_of([&](auto& with) { with.mask_share = wrong; }) == no_probability("mask_share"));
-        CHECK(error_of([&](auto& with) { with.random_share = wrong; }) == no_probability("random_share"));
+        CHECK(error_of([&](auto& with) { with.mlm_probability = wrong; }) == no_probability("mlm_probability"));
+        CHECK(error_of([&](auto& with) { with.mask_replace_prob = wrong; }) == no_probability("mask_replace_prob"));
+        CHECK(error_of([&](auto& with) { with.random_replace_prob = wrong; }) == no_probability("random_replace_prob"));
     }
-    CHECK(error_of([](auto& with) { with.random_share = 0.4; }) ==
-          error_is(error_code::probabilities_past_one, no_row, 1200000));
-    CHECK(error_of([](auto& with) { with.mask_id.reset(); }) == error_is(error_code::mask_id_missing, no_row));
-    CHECK(error_of([](auto& with) { with.vocabulary = 0; }) == error_is(error_code::vocabulary_too_small, no_row, 0, 0));
-    CHECK(error_of([](auto& with) { with.vocabulary = 4; }) == error_is(error_code::vocabulary_too_small, no_row, 4, 4));
+    CHECK(error_of([](auto& with) { with.random_replace_prob = 0.4; }) ==
+          error_is(errors::probabilities_past_one, no_row, 1200000));
+    CHECK(error_of([](auto& with) { with.mask_id.reset(); }) == error_is(errors::mask_id_missing, no_row));
+    CHECK(error_of([](auto& with) { with.vocabulary = 0; }) == error_is(errors::vocabulary_too_small, no_row, 0, 0));
+    CHECK(error_of([](auto& with) { with.vocabulary = 4; }) == error_is(errors::vocabulary_too_small, no_row, 4, 4));
     mlm_options sums_to_one = bert();
-    sums_to_one.mask_share = 0.9, sums_to_one.random_share = 0.1;
+    sums_to_one.mask_replace_prob = 0.9, sums_to_one.random_replace_prob = 0.1;
     CHECK(mlm_masking::try_make(sums_to_one).has_value());
 }
 
@@ -362,29 +362,29 @@ TEST_CASE("spans of other sizes and types that cannot hold the ids are refused b
         return error_is(done.error());
     };
     const int i = 0;
-    CHECK(error_of(bert(), 5, 6, i, i, numbers, {}) == error_is(error_code::span_too_small, no_row, 6, 5, "token_ids"));
-    CHECK(error_of(bert(), 6, 7, i, i, numbers, {}) == error_is(error_code::span_too_large, no_row, 6, 7, "labels"));
+    CHECK(error_of(bert(), 5, 6, i, i, numbers, {}) == error_is(errors::span_too_small, no_row, 6, 5, "token_ids"));
+    CHECK(error_of(bert(), 6, 7, i, i, numbers, {}) == error_is(errors::span_too_large, no_row, 6, 7, "labels"));
     const std::vector<std::int32_t> word_ids(5);
     const std::vector<std::uint8_t> special(7);
     CHECK(error_of(bert(), 6, 6, i, i, numbers, {.word_ids = word_ids}) ==
-          error_is(error_code::span_too_small, no_row, 6, 5, "word_ids"));
+          error_is(errors::span_too_small, no_row, 6, 5, "word_ids"));
     CHECK(error_of(bert(), 6, 6, i, i, numbers, {.special = special}) ==
-          error_is(error_code::span_too_large, no_row, 6, 7, "special"));
+          error_is(errors::span_too_large, no_row, 6, 7, "special"));
     CHECK(error_of(bert(), 6, 6, i, i, one, {}) ==
-          error_is(error_code::count_mismatch, no_row, 1, 2, "the list of sequence numbers"));
+          error_is(errors::count_mismatch, no_row, 1, 2, "the list of sequence numbers"));
     mlm_options with = bert();
     with.mask_id = 300;
     CHECK(error_of(with, 6, 6, std::uint8_t{}, i, numbers, {}) ==
-          error_is(error_code::mask_id_not_representable, no_row, 300, 0, "token_ids"));
+          error_is(errors::mask_id_not_representable, no_row, 300, 0, "token_ids"));
     CHECK(error_of(bert(), 6, 6, std::uint8_t{}, i, numbers, {}) ==
-          error_is(error_code::value_not_representable, no_row, 999, 0, "token_ids"));
+          error_is(errors::value_not_representable, no_row, 999, 0, "token_ids"));
     CHECK(error_of(bert(), 6, 6, i, std::uint32_t{}, numbers, {}) ==
-          error_is(error_code::ignore_index_not_representable, no_row, -100, 0, "labels"));
+          error_is(errors::ignore_index_not_representable, no_row, -100, 0, "labels"));
     // Each token may become a label: a narrow label type is checked token by token, pads are not.
     tokens ids{7, 8, 99999, 9, 40000, 10};
     std::vector<std::int16_t> labels(6, 5);
     CHECK(error_is(mlm_masking(bert()).try_into(where, numbers, 0, std::span(ids), std::span(labels)).error()) ==
-          error_is(error_code::token_not_representable, 1, 1, 40000, "labels"));
+          error_is(errors::token_not_representable, 1, 1, 40000, "labels"));
     CHECK(line_of(labels) == line{5, 5, 5, 5, 5, 5});
     ids[4] = 4000;
     CHECK(mlm_masking(bert()).try_into(where, numbers, 0, std::span(ids), std::span(labels)).has_value());

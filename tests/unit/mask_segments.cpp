@@ -12,7 +12,7 @@
 namespace {
 
 using namespace tests;
-using batten::error_code;
+namespace errors = batten::mask::errors;
 using mask::dimensions;
 using mask::place;
 
@@ -104,30 +104,30 @@ TEST_CASE("requests have their queries one behind the other, each over its own k
 TEST_CASE("an arrangement whose numbers do not fit together is refused by name")
 {
     const std::vector<int> lengths{1, 5, -1};
-    CHECK(error_of(mask::padded_rows(lengths, 4)) == error_is(error_code::segment_past_row, 1, 5, 4, "the row"));
-    CHECK(error_of(mask::padded_rows(lengths, 5)) == error_is(error_code::length_negative, 2, -1));
+    CHECK(error_of(mask::padded_rows(lengths, 4)) == error_is(errors::segment_past_row, 1, 5, 4, "the row"));
+    CHECK(error_of(mask::padded_rows(lengths, 5)) == error_is(errors::length_negative, 2, -1));
     const std::vector<int> fine{1};
     CHECK(error_of(mask::padded_rows(fine, 4, past_the_row{})) ==
-          error_is(error_code::segment_past_row, 0, 5, 4, "its queries"));
+          error_is(errors::segment_past_row, 0, 5, 4, "its queries"));
 
     const std::vector<std::int32_t> none;
-    CHECK(error_of(mask::packed_row(none)) == error_is(error_code::nothing_to_plan, no_row, 0, 0, "cu_seqlens"));
+    CHECK(error_of(mask::packed_row(none)) == error_is(errors::input_empty, no_row, 0, 0, "cu_seqlens"));
     const std::vector<std::int32_t> ends{3, 7, 12}, falling{0, 4, 3, 9}, negative{-2, 4};
-    CHECK(error_of(mask::packed_row(ends)) == error_is(error_code::offsets_not_from_zero, no_row, 3, 0, "cu_seqlens"));
-    CHECK(error_of(mask::packed_row(falling)) == error_is(error_code::offsets_decrease, 1, 4, 3));
-    CHECK(error_of(mask::packed_row(negative)) == error_is(error_code::offsets_not_from_zero, no_row, -2, 0, "cu_seqlens"));
+    CHECK(error_of(mask::packed_row(ends)) == error_is(errors::offsets_not_from_zero, no_row, 3, 0, "cu_seqlens"));
+    CHECK(error_of(mask::packed_row(falling)) == error_is(errors::offsets_decrease, 1, 4, 3));
+    CHECK(error_of(mask::packed_row(negative)) == error_is(errors::offsets_not_from_zero, no_row, -2, 0, "cu_seqlens"));
     const std::vector<std::int32_t> offsets{0, 4, 6};
-    CHECK(error_of(mask::packed_row(offsets, 5)) == error_is(error_code::segment_past_row, 0, 6, 5, "its queries"));
+    CHECK(error_of(mask::packed_row(offsets, 5)) == error_is(errors::segment_past_row, 0, 6, 5, "its queries"));
 
     const std::vector<int> ids{1, 1, 2};
-    CHECK(error_of(mask::rows_by_segment_ids(ids, 2)) == error_is(error_code::span_too_large, no_row, 2, 3, "segment_ids"));
-    CHECK(error_of(mask::rows_by_segment_ids(ids, 0)) == error_is(error_code::span_too_large, no_row, 0, 3, "segment_ids"));
+    CHECK(error_of(mask::rows_by_segment_ids(ids, 2)) == error_is(errors::span_too_large, no_row, 2, 3, "segment_ids"));
+    CHECK(error_of(mask::rows_by_segment_ids(ids, 0)) == error_is(errors::span_too_large, no_row, 0, 3, "segment_ids"));
 
     const std::vector<int> two{1, 3}, one{1}, shorter{1, 2}, below{1, -1};
-    CHECK(error_of(mask::requests(two, one)) == error_is(error_code::count_mismatch, no_row, 1, 2, "key_lengths"));
-    CHECK(error_of(mask::requests(two, shorter)) == error_is(error_code::queries_past_keys, 1, 3, 2));
-    CHECK(error_of(mask::requests(two, below)) == error_is(error_code::length_negative, 1, -1));
-    CHECK(error_of(mask::requests(below, two)) == error_is(error_code::length_negative, 1, -1));
+    CHECK(error_of(mask::requests(two, one)) == error_is(errors::count_mismatch, no_row, 1, 2, "key_lengths"));
+    CHECK(error_of(mask::requests(two, shorter)) == error_is(errors::queries_past_keys, 1, 3, 2));
+    CHECK(error_of(mask::requests(two, below)) == error_is(errors::length_negative, 1, -1));
+    CHECK(error_of(mask::requests(below, two)) == error_is(errors::length_negative, 1, -1));
 }
 
 TEST_CASE("places out of order, over one another or outside of their rows are refused")
@@ -136,17 +136,17 @@ TEST_CASE("places out of order, over one another or outside of their rows are re
         return error_of(mask::placed(places, of));
     };
     CHECK(error_of_places({place::of_columns(0, 0, 3), place::of_columns(0, 2, 1)}) ==
-          error_is(error_code::segment_misplaced, 0, 2, 3));
+          error_is(errors::segment_misplaced, 0, 2, 3));
     CHECK(error_of_places({place::of_columns(1, 0, 3), place::of_columns(0, 3, 1)}) ==
-          error_is(error_code::segment_misplaced, 0, 3, 3));
-    CHECK(error_of_places({place::of_columns(2, 0, 1)}) == error_is(error_code::segment_row_out_of_range, no_row, 2, 2));
-    CHECK(error_of_places({place::of_columns(1, 2, 3)}) == error_is(error_code::segment_past_row, 1, 5, 4, "its queries"));
-    CHECK(error_of_places({{1, 0, 2, 3, 2}}) == error_is(error_code::segment_past_row, 1, 5, 4, "its keys"));
-    CHECK(error_of_places({{1, 0, 3, 0, 2}}) == error_is(error_code::queries_past_keys, 1, 3, 2));
+          error_is(errors::segment_misplaced, 0, 3, 3));
+    CHECK(error_of_places({place::of_columns(2, 0, 1)}) == error_is(errors::segment_row_out_of_range, no_row, 2, 2));
+    CHECK(error_of_places({place::of_columns(1, 2, 3)}) == error_is(errors::segment_past_row, 1, 5, 4, "its queries"));
+    CHECK(error_of_places({{1, 0, 2, 3, 2}}) == error_is(errors::segment_past_row, 1, 5, 4, "its keys"));
+    CHECK(error_of_places({{1, 0, 3, 0, 2}}) == error_is(errors::queries_past_keys, 1, 3, 2));
 
     const std::size_t most = std::numeric_limits<std::size_t>::max();
-    CHECK(error_of_places({place::of_columns(0, 3, most - 1)}).code == error_code::segment_past_row);
-    CHECK(error_of_places({}, {most / 2, 3, 4}) == error_is(error_code::size_overflow, no_row, most / 2, 3));
+    CHECK(error_of_places({place::of_columns(0, 3, most - 1)}).code == errors::segment_past_row);
+    CHECK(error_of_places({}, {most / 2, 3, 4}) == error_is(errors::size_overflow, no_row, most / 2, 3));
     CHECK(error_of_places({}, {1, 1, std::size_t{1} << 31U}) ==
-          error_is(error_code::value_not_representable, no_row, std::size_t{1} << 31U, 0, "intervals"));
+          error_is(errors::value_not_representable, no_row, std::size_t{1} << 31U, 0, "intervals"));
 }

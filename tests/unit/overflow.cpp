@@ -8,7 +8,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using batten::slice;
 using tests::call_error;
 using tests::error_is;
@@ -79,8 +79,8 @@ constexpr bool keeps(std::initializer_list<long long> ids, Overflow overflow = {
     const std::array<std::array<int, 6>, 1> rows{{{1, 2, 3, 4, 5, 6}}};
     const collator<Overflow> collate{{.pad_id = 0, .length = {4}, .overflow = overflow}};
     const auto batch = collate(rows);
-    return holds(batch.token_ids(), ids) && holds(batch.position_ids(), {0, 1, 2, 3}) && batch.dropped_tokens()[0] == 2 &&
-           batch.summary().dropped_tokens == 2 && batch.lengths()[0] == 4;
+    return holds(batch.token_ids(), ids) && holds(batch.position_ids(), {0, 1, 2, 3}) && batch.truncated_tokens()[0] == 2 &&
+           batch.summary().truncated_tokens == 2 && batch.lengths()[0] == 4;
 }
 static_assert(keeps<batten::truncate_right>({1, 2, 3, 4}));
 static_assert(keeps<batten::truncate_left>({3, 4, 5, 6}));
@@ -94,7 +94,7 @@ constexpr bool rejection_is_a_value_in_constant_evaluation()
     const std::array<std::array<int, 6>, 1> rows{{{1, 2, 3, 4, 5, 6}}};
     const collator<batten::reject> collate{{.pad_id = 0, .length = {4}}};
     const auto result = collate.try_collate(rows);
-    return !result && result.error().code == error_code::row_over_limit && result.error().row == 0 &&
+    return !result && result.error().code == errors::row_over_limit && result.error().row == 0 &&
            result.error().first == 6 && result.error().second == 4;
 }
 static_assert(rejection_is_a_value_in_constant_evaluation());
@@ -105,8 +105,8 @@ TEST_CASE("rule 1: a sequence over the limit is an error that names the row, its
     rows[3].resize(700, 1);
     const collator<batten::reject> collate{{.pad_id = 0, .length = {512}}};
     const auto reason = call_error(collate, rows);
-    CHECK(reason == error_is(error_code::row_over_limit, 3, 700, 512));
-    CHECK(collate.try_shape(rows).error().message() == "batten::collate: row 3 has 700 tokens, the limit is 512");
+    CHECK(reason == error_is(errors::row_over_limit, 3, 700, 512));
+    CHECK(collate.try_shape(rows).error().message() == "batten: row 3 has 700 tokens, the limit is 512");
 }
 
 TEST_CASE("rule 1: truncation is opted into, and the batch reports for each row how many tokens it dropped")
@@ -114,11 +114,11 @@ TEST_CASE("rule 1: truncation is opted into, and the batch reports for each row 
     const collator<batten::truncate_right> collate{{.pad_id = 0, .length = {3}}};
     const auto batch = collate(ragged{{1, 2, 3, 4, 5}, {1, 2, 3}, {}, {1, 2, 3, 4}});
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{1, 2, 3}, {1, 2, 3}, {0, 0, 0}, {1, 2, 3}});
-    CHECK(line_of(batch.dropped_tokens()) == line{2, 0, 0, 1});
+    CHECK(line_of(batch.truncated_tokens()) == line{2, 0, 0, 1});
     CHECK(line_of(batch.lengths()) == line{3, 3, 0, 3});
     CHECK(batch.summary() == batten::summary{.real_tokens = 9,
                                              .padded_cells = 3,
-                                             .dropped_tokens = 3,
+                                             .truncated_tokens = 3,
                                              .targets = 6,
                                              .rows_without_targets = 1,
                                              .max_seqlen = 3});
@@ -128,7 +128,7 @@ TEST_CASE("rule 1: exactly the limit fits, one more does not")
 {
     const collator<batten::reject> collate{{.pad_id = 0, .length = {4}}};
     CHECK(collate.try_collate(ragged{{1, 2, 3, 4}}).has_value());
-    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5}}) == error_is(error_code::row_over_limit, 0, 5, 4));
+    CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5}}) == error_is(errors::row_over_limit, 0, 5, 4));
 }
 
 TEST_CASE("truncate_left keeps the end, truncate_right the beginning")
@@ -183,7 +183,7 @@ TEST_CASE("rule 6: truncation to 4 columns keeps 5 tokens where the last token i
     const auto head = right(rows);
     CHECK(line_of(head.token_ids()) == line{1, 2, 3, 4});
     CHECK(line_of(head.labels()) == line{2, 3, 4, 5});
-    CHECK(line_of(head.dropped_tokens()) == line{2});
+    CHECK(line_of(head.truncated_tokens()) == line{2});
     const collator<batten::truncate_left> left{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {4}}};
     const auto tail = left(rows);
     CHECK(line_of(tail.token_ids()) == line{3, 4, 5, 6});
@@ -194,7 +194,7 @@ TEST_CASE("a policy of the user's may truncate some rows and refuse others")
 {
     const collator<forgive_some> collate{{.pad_id = 0, .length = {3}, .overflow = {1}}};
     CHECK(line_of(collate(ragged{{1, 2, 3, 4}}).token_ids()) == line{1, 2, 3});
-    CHECK(call_error(collate, ragged{{1, 2, 3, 4}, {1, 2, 3, 4, 5}}) == error_is(error_code::row_over_limit, 1, 5, 3));
+    CHECK(call_error(collate, ragged{{1, 2, 3, 4}, {1, 2, 3, 4, 5}}) == error_is(errors::row_over_limit, 1, 5, 3));
 }
 
 TEST_CASE("a foreign type becomes an overflow policy through overflow_traits")
@@ -233,10 +233,10 @@ TEST_CASE("a policy may keep less than the limit, or nothing")
     const ragged rows{{1, 2, 3, 4}, {5}};
     const collator<keep_one> one{{.pad_id = 0, .length = {2}}};
     CHECK(line_of(one(rows).token_ids()) == line{4, 0, 5, 0});
-    CHECK(line_of(one(rows).dropped_tokens()) == line{3, 0});
+    CHECK(line_of(one(rows).truncated_tokens()) == line{3, 0});
     const collator<keep_nothing> nothing{{.pad_id = 0, .length = {2}}};
     CHECK(line_of(nothing(rows).token_ids()) == line{0, 0, 5, 0});
-    CHECK(line_of(nothing(rows).dropped_tokens()) == line{4, 0});
+    CHECK(line_of(nothing(rows).truncated_tokens()) == line{4, 0});
 }
 
 // ---- policies whose slice does not fit --------------------------------------------------------------------------------
@@ -257,18 +257,18 @@ struct over_the_limit {
 TEST_CASE("a kept slice that ends outside its sequence is an error before anything is read")
 {
     const collator<past_the_end> late{{.pad_id = 0, .length = {3}}};
-    CHECK(call_error(late, ragged{{1}, {1, 2, 3, 4, 5}}) == error_is(error_code::slice_outside_sequence, 1, 3, 3));
+    CHECK(call_error(late, ragged{{1}, {1, 2, 3, 4, 5}}) == error_is(errors::slice_outside_sequence, 1, 3, 3));
     const collator<begins_nowhere> nowhere{{.pad_id = 0, .length = {3}}};
     CHECK(call_error(nowhere, ragged{{1, 2, 3, 4, 5}}) ==
-          error_is(error_code::slice_outside_sequence, 0, static_cast<std::size_t>(-1), 2));
+          error_is(errors::slice_outside_sequence, 0, static_cast<std::size_t>(-1), 2));
     const collator<begins_past_the_end> behind{{.pad_id = 0, .length = {3}}};
-    CHECK(call_error(behind, ragged{{1, 2, 3, 4, 5}}) == error_is(error_code::slice_outside_sequence, 0, 6, 0));
+    CHECK(call_error(behind, ragged{{1, 2, 3, 4, 5}}) == error_is(errors::slice_outside_sequence, 0, 6, 0));
 }
 
 TEST_CASE("a kept slice over the limit is an error that names the row, what was kept and the limit")
 {
     const collator<over_the_limit> collate{{.pad_id = 0, .length = {3}}};
-    CHECK(call_error(collate, ragged{{1, 2, 3}, {1, 2, 3, 4, 5}}) == error_is(error_code::slice_over_limit, 1, 4, 3));
+    CHECK(call_error(collate, ragged{{1, 2, 3}, {1, 2, 3, 4, 5}}) == error_is(errors::slice_over_limit, 1, 4, 3));
 }
 
 }  // namespace

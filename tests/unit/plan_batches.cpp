@@ -19,7 +19,7 @@
 #include <vector>
 
 namespace plan = batten::plan;
-using batten::error_code;
+namespace errors = batten::plan::errors;
 using plan::batch_options;
 using plan::batch_order;
 using plan::grouping;
@@ -409,24 +409,24 @@ TEST_CASE("optimal edges go straight into a bucketed plan, which wastes what the
 TEST_CASE("a plan that cannot be is an error that says why")
 {
     const std::vector<int> lengths{3, 7, 5};
-    CHECK(error_of(lengths, {}) == error_is(error_code::batches_unlimited, no_row));
-    CHECK(error_of(lengths, {.rows = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "rows"));
-    CHECK(error_of(lengths, {.budget = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "budget"));
+    CHECK(error_of(lengths, {}) == error_is(errors::batches_unlimited, no_row));
+    CHECK(error_of(lengths, {.rows = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "rows"));
+    CHECK(error_of(lengths, {.budget = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "budget"));
     CHECK(error_of(lengths, {.rows = 2, .multiple = 0}) ==
-          error_is(error_code::argument_not_positive, no_row, 0, 0, "multiple"));
-    CHECK(error_of(lengths, {.rows = 2, .window = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "window"));
+          error_is(errors::argument_not_positive, no_row, 0, 0, "multiple"));
+    CHECK(error_of(lengths, {.rows = 2, .window = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "window"));
     CHECK(error_of(lengths, {.rows = 2, .batches_per_step = 0}) ==
-          error_is(error_code::argument_not_positive, no_row, 0, 0, "batches_per_step"));
-    CHECK(error_of(lengths, {.budget = 6}) == error_is(error_code::row_over_limit, 1, 7, 6));
-    CHECK(error_of(lengths, {.budget = 7, .multiple = 4}) == error_is(error_code::row_over_limit, 1, 7, 7));
-    CHECK(error_of(lengths, {.group = grouping::bucketed, .rows = 2}) == error_is(error_code::ladder_empty, no_row));
+          error_is(errors::argument_not_positive, no_row, 0, 0, "batches_per_step"));
+    CHECK(error_of(lengths, {.budget = 6}) == error_is(errors::row_over_limit, 1, 7, 6));
+    CHECK(error_of(lengths, {.budget = 7, .multiple = 4}) == error_is(errors::row_over_limit, 1, 7, 7));
+    CHECK(error_of(lengths, {.group = grouping::bucketed, .rows = 2}) == error_is(errors::edges_empty, no_row));
     CHECK(error_of(lengths, {.group = grouping::bucketed, .rows = 2, .edges = {2, 6}}) ==
-          error_is(error_code::row_over_limit, 1, 7, 6));
-    CHECK(error_of({3, -1}, {.rows = 2}) == error_is(error_code::length_negative, 1, -1));
+          error_is(errors::row_over_limit, 1, 7, 6));
+    CHECK(error_of({3, -1}, {.rows = 2}) == error_is(errors::length_negative, 1, -1));
     const auto small = plan::try_batches<std::uint8_t>(std::vector<int>(200, 1), {.rows = 2});
-    CHECK(small.error().code == error_code::size_overflow);
+    CHECK(small.error().code == errors::size_overflow);
     const auto wide = plan::try_batches<std::uint8_t>(std::vector<int>{300}, {.rows = 2});
-    CHECK(wide.error().code == error_code::size_overflow);
+    CHECK(wide.error().code == errors::size_overflow);
     // Alone by choice: nothing is dropped in silence.
     const auto alone = plan::batches(lengths, {.budget = 6, .over = plan::over_budget::is_alone});
     CHECK(batches_of(alone) == std::vector<rows_and_width>{{{0}, 3}, {{2}, 5}, {{1}, 7}});

@@ -13,7 +13,7 @@
 #include <vector>
 
 namespace plan = batten::plan;
-using batten::error_code;
+namespace errors = batten::plan::errors;
 using plan::histogram;
 
 namespace {
@@ -148,7 +148,7 @@ TEST_CASE("a stated maximum is the last edge")
           std::vector<std::size_t>{16, 104, 500});
     CHECK(plan::optimal_edges(h, {.max_edges = 2, .multiple = 64, .maximum = 100}).edges == std::vector<std::size_t>{64, 100});
     CHECK(plan::optimal_edges(histogram{}, {.maximum = 64}).edges == std::vector<std::size_t>{64});
-    CHECK(plan::try_optimal_edges(h, {.maximum = 99}).error().code == error_code::width_past_maximum);
+    CHECK(plan::try_optimal_edges(h, {.maximum = 99}).error().code == errors::width_past_maximum);
 }
 
 TEST_CASE("the edges go straight into a collator")
@@ -166,19 +166,19 @@ TEST_CASE("edges refuse what makes no sense, by name")
     const auto zero = [&](const plan::edge_options& options, const char* name) {
         const auto refused = plan::try_optimal_edges(h, options);
         REQUIRE_FALSE(refused);
-        CHECK(refused.error().code == error_code::argument_not_positive);
+        CHECK(refused.error().code == errors::argument_not_positive);
         CHECK(refused.error().field == name);
     };
     zero({.max_edges = 0}, "max_edges");
     zero({.multiple = 0}, "multiple");
     zero({.maximum = 0}, "maximum");
-    CHECK(plan::try_optimal_edges(histogram{}, {}).error().code == error_code::nothing_to_plan);
+    CHECK(plan::try_optimal_edges(histogram{}, {}).error().code == errors::input_empty);
     const auto falling = [](std::size_t width) { return 100 - std::uint64_t{width}; };
     CHECK(plan::try_optimal_edges(histogram::from_bins({{1, 1}, {2, 1}}), {}, falling).error().code ==
-          error_code::cost_decreases);
+          errors::cost_decreases);
     const histogram huge = histogram::from_bins({{1000, std::uint64_t{1} << 50U}});
-    CHECK(plan::try_optimal_edges(huge, {}, plan::tokens_and_attention{}).error().code == error_code::size_overflow);
-    CHECK(plan::try_cost_of(h, {9}).error().code == error_code::width_past_maximum);
+    CHECK(plan::try_optimal_edges(huge, {}, plan::tokens_and_attention{}).error().code == errors::size_overflow);
+    CHECK(plan::try_cost_of(h, {9}).error().code == errors::width_past_maximum);
 }
 
 TEST_CASE("the known optima of real lists")

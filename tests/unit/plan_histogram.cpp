@@ -79,16 +79,16 @@ TEST_CASE("a histogram names a negative length and its row")
 {
     const auto h = histogram::try_make(std::vector<int>{4, -3});
     REQUIRE_FALSE(h);
-    CHECK(h.error().code == batten::error_code::length_negative);
+    CHECK(h.error().code == batten::errors::length_negative);
     CHECK(h.error().row == 1);
-    CHECK(h.error().message() == "batten::collate: row 1 has the negative length -3");
+    CHECK(h.error().message() == "batten: row 1 has the negative length -3");
 }
 
 TEST_CASE("counts and tokens that pass 64 bits are an error")
 {
     constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
-    CHECK(histogram::try_from_bins({{2, most}}).error().code == batten::error_code::size_overflow);
-    CHECK(histogram::try_from_bins({{0, most}, {1, 1}}).error().code == batten::error_code::size_overflow);
-    CHECK(histogram::try_from_bins({{1, most}, {1, 1}}).error().code == batten::error_code::size_overflow);
+    CHECK(histogram::try_from_bins({{2, most}}).error().code == batten::errors::size_overflow);
+    CHECK(histogram::try_from_bins({{0, most}, {1, 1}}).error().code == batten::errors::size_overflow);
+    CHECK(histogram::try_from_bins({{1, most}, {1, 1}}).error().code == batten::errors::size_overflow);
     CHECK(histogram::try_from_bins({{1, most}}));
 }

@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace plan = batten::plan;
-using batten::error_code;
+namespace errors = batten::plan::errors;
 
 namespace {
 
@@ -88,11 +88,11 @@ TEST_CASE("an order refuses what it can't sort and leaves it as it is")
     std::vector<std::uint32_t> order{7, 7};
     const auto negative = plan::try_stable_order(std::vector<int>{1, -2}, std::span(order));
     REQUIRE_FALSE(negative);
-    CHECK(negative.error().code == error_code::length_negative);
+    CHECK(negative.error().code == errors::length_negative);
     CHECK(negative.error().row == 1);
-    CHECK(plan::try_stable_order(std::vector<int>{1}, std::span(order)).error().code == error_code::span_too_large);
-    CHECK(plan::try_stable_order(std::vector<int>{1, 2, 3}, std::span(order)).error().code == error_code::span_too_small);
+    CHECK(plan::try_stable_order(std::vector<int>{1}, std::span(order)).error().code == errors::span_too_large);
+    CHECK(plan::try_stable_order(std::vector<int>{1, 2, 3}, std::span(order)).error().code == errors::span_too_small);
     std::vector<std::uint8_t> narrow(300);
-    CHECK(plan::try_stable_order(std::vector<int>(300, 1), std::span(narrow)).error().code == error_code::size_overflow);
+    CHECK(plan::try_stable_order(std::vector<int>(300, 1), std::span(narrow)).error().code == errors::size_overflow);
     CHECK(order == std::vector<std::uint32_t>{7, 7});
 }

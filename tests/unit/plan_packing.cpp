@@ -14,7 +14,7 @@
 #include <vector>
 
 namespace plan = batten::plan;
-using batten::error_code;
+namespace errors = batten::plan::errors;
 using batten::piece;
 using plan::over_capacity;
 using plan::packing_options;
@@ -201,7 +201,7 @@ TEST_CASE("where the last token is a target alone, one more token fits")
     CHECK(plan::best_fit(std::vector<int>{1025}, options).size() == 1);
     CHECK(plan::best_fit(std::vector<int>{513, 513, 1}, options).size() == 1);
     CHECK(error_is(plan::try_best_fit(std::vector<int>{1026}, options).error()) ==
-          error_is(error_code::row_over_limit, 0, 1026, 1025));
+          error_is(errors::row_over_limit, 0, 1026, 1025));
 }
 
 TEST_CASE("a sequence over the capacity is split into full pieces and the rest")
@@ -239,7 +239,7 @@ TEST_CASE("pieces begin at multiples of the slot, and a capacity is used up to o
     CHECK(plan::best_fit(std::vector<int>{9, 7}, options).size() == 1);   // 16 + 8
     CHECK(plan::best_fit(std::vector<int>{9, 9}, options).size() == 2);   // 16 + 16 > 24
     CHECK(error_is(plan::try_best_fit(std::vector<int>{25}, options).error()) ==
-          error_is(error_code::row_over_limit, 0, 25, 24));
+          error_is(errors::row_over_limit, 0, 25, 24));
     CHECK(plan::best_fit(std::vector<int>{9, 9}, options).slot_multiple == 8);
 }
 
@@ -273,8 +273,8 @@ TEST_CASE("a packing goes straight into the binned layout: positions restart, la
 {
     const std::vector<std::vector<int>> rows{{11, 12}, {21, 22, 23}, {31}};
     const plan::packing packed = plan::best_fit(std::vector<int>{2, 3, 1}, {.capacity = 4});
-    const batten::binned_collator<> collate{{.pad_id = 0, .length = {4}}};
-    const auto batch = collate(batten::binned(rows, packed));
+    const batten::packed_collator<> collate{{.pad_id = 0, .length = {4}}};
+    const auto batch = collate(batten::packed(rows, packed));
     CHECK(tests::grid_of(batch.view<batten::token_ids>()) ==
           tests::grid{{21, 22, 23, 31}, {11, 12, 0, 0}});
     CHECK(tests::grid_of(batch.view<batten::position_ids>()) ==
@@ -292,7 +292,7 @@ TEST_CASE("packing refuses what makes no sense, by name")
         for (const batten::error& reason :
              {plan::try_best_fit(lengths, options).error(), plan::try_next_fit(lengths, options).error(),
               plan::try_best_fit(plan::histogram(lengths), options).error()}) {
-            CHECK(reason.code == error_code::argument_not_positive);
+            CHECK(reason.code == errors::argument_not_positive);
             CHECK(reason.field == name);
         }
     };
@@ -301,35 +301,35 @@ TEST_CASE("packing refuses what makes no sense, by name")
     zero({.capacity = 8, .slot_multiple = 0}, "slot_multiple");
     zero({.capacity = 8, .bins_multiple = 0}, "bins_multiple");
     CHECK(error_is(plan::try_best_fit(lengths, {.capacity = 8, .slot_multiple = 16}).error()) ==
-          error_is(error_code::capacity_too_small, no_row, 8, 16));
+          error_is(errors::capacity_too_small, no_row, 8, 16));
     CHECK(error_is(plan::try_best_fit(lengths, {.capacity = 1, .over = over_capacity::is_split_with_overlap}).error()) ==
-          error_is(error_code::capacity_too_small, no_row, 1, 2));
+          error_is(errors::capacity_too_small, no_row, 1, 2));
 }
 
 TEST_CASE("packing names the sequence that it can't pack")
 {
     CHECK(error_is(plan::try_best_fit(std::vector<int>{4, 700}, {.capacity = 512}).error()) ==
-          error_is(error_code::row_over_limit, 1, 700, 512));
+          error_is(errors::row_over_limit, 1, 700, 512));
     CHECK(error_is(plan::try_next_fit(std::vector<int>{4, -3}, {.capacity = 512}).error()) ==
-          error_is(error_code::length_negative, 1, -3, 0));
+          error_is(errors::length_negative, 1, -3, 0));
     CHECK(error_is(plan::try_best_fit(plan::histogram::from_bins({{4, 2}, {700, 1}}), {.capacity = 512}).error()) ==
-          error_is(error_code::row_over_limit, no_row, 700, 512));
+          error_is(errors::row_over_limit, no_row, 700, 512));
     CHECK(error_is(plan::try_best_fit(std::vector<std::uint64_t>{1, std::uint64_t{1} << 32U},
                                       {.capacity = 512, .over = over_capacity::is_split})
                        .error()) ==
-          error_is(error_code::value_not_representable, 1, std::uint64_t{1} << 32U, 0, "piece.length"));
+          error_is(errors::value_not_representable, 1, std::uint64_t{1} << 32U, 0, "piece.length"));
     // More sequences than a piece counts.
     CHECK(error_is(plan::try_next_fit(four_billion{}, {.capacity = 512}).error()) ==
-          error_is(error_code::value_not_representable, no_row, 0xFFFFFFFFU, 0, "piece.sequence"));
+          error_is(errors::value_not_representable, no_row, 0xFFFFFFFFU, 0, "piece.sequence"));
 }
 
 TEST_CASE("packing refuses totals and capacities that it can't count")
 {
     constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
     CHECK(plan::try_best_fit(plan::histogram::from_bins({{1, most}}), {.capacity = 8}).error().code ==
-          error_code::size_overflow);
+          errors::size_overflow);
     CHECK(error_is(plan::try_best_fit(std::vector<std::uint32_t>(3, 4000000000U), {.capacity = 5000000000U}).error()) ==
-          error_is(error_code::capacity_too_large, no_row, 5000000000U, std::uint64_t{1} << 26U));
+          error_is(errors::capacity_too_large, no_row, 5000000000U, std::uint64_t{1} << 26U));
     CHECK(plan::next_fit(std::vector<std::uint32_t>(3, 4000000000U), {.capacity = 5000000000U}).size() == 3);
 }
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 namespace plan = batten::plan;
-using batten::error_code;
+namespace errors = batten::plan::errors;
 using plan::batch_options;
 using plan::batch_order;
 using plan::grouping;
@@ -145,20 +145,20 @@ TEST_CASE("a rank that is none, and a state of another plan, are errors")
     const batch_options options{.rows = 8};
     const auto made = plan::batches(lengths, options);
     CHECK(error_is(plan::try_for_rank(made, 0, 0).error()) ==
-          error_is(error_code::argument_not_positive, no_row, 0, 0, "ranks"));
-    CHECK(error_is(plan::try_for_rank(made, 2, 2).error()) == error_is(error_code::rank_out_of_range, no_row, 2, 2));
+          error_is(errors::argument_not_positive, no_row, 0, 0, "ranks"));
+    CHECK(error_is(plan::try_for_rank(made, 2, 2).error()) == error_is(errors::rank_out_of_range, no_row, 2, 2));
     CHECK(error_is(plan::try_for_rank(made, 0, 2, made.size() + 1).error()) ==
-          error_is(error_code::batch_out_of_range, no_row, made.size() + 1, made.size()));
+          error_is(errors::batch_out_of_range, no_row, made.size() + 1, made.size()));
     tests::check_throws(plan::try_for_rank(made, 2, 2).error(), [&] { static_cast<void>(plan::for_rank(made, 2, 2)); });
     CHECK(plan::for_rank(made, 0, 2, made.size()).empty());
 
     auto state = plan::state_of(made, options, 1);
     const auto other = plan::batches(lengths, {.rows = 9});
-    CHECK(plan::try_resume(other, state).error().code == error_code::state_of_another);
+    CHECK(plan::try_resume(other, state).error().code == errors::state_of_another);
     auto longer = lengths;
     longer.push_back(3);
-    CHECK(plan::try_resume(plan::batches(longer, options), state).error().code == error_code::state_of_another);
+    CHECK(plan::try_resume(plan::batches(longer, options), state).error().code == errors::state_of_another);
     state.next = made.size() + 1;
-    CHECK(plan::try_resume(made, state).error().code == error_code::batch_out_of_range);
+    CHECK(plan::try_resume(made, state).error().code == errors::batch_out_of_range);
     tests::check_throws(plan::try_resume(made, state).error(), [&] { static_cast<void>(plan::resume(made, state)); });
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace plan = batten::plan;
-using batten::error_code;
+namespace errors = batten::plan::errors;
 using tests::error_is;
 using tests::no_row;
 
@@ -106,8 +106,8 @@ TEST_CASE("a sequence that no batch takes is an error, and the stream goes on")
 {
     plan::stream_batcher stream({.edges = {4, 10}, .budget = 8});
     CHECK_FALSE(stream.push(1, 4));
-    CHECK(error_is(stream.try_push(2, 11).error()) == error_is(error_code::row_over_limit, 1, 11, 10));
-    CHECK(error_is(stream.try_push(2, 5).error()) == error_is(error_code::row_over_limit, 1, 10, 8));
+    CHECK(error_is(stream.try_push(2, 11).error()) == error_is(errors::row_over_limit, 1, 11, 10));
+    CHECK(error_is(stream.try_push(2, 5).error()) == error_is(errors::row_over_limit, 1, 10, 8));
     tests::check_throws(stream.try_push(2, 11).error(), [&] { static_cast<void>(stream.push(2, 11)); });
     CHECK(stream.pending() == 1);
     CHECK(copied(*stream.push(3, 2)) == batch{{1, 3}, 4});
@@ -124,17 +124,17 @@ TEST_CASE("options and states that do not fit a stream are errors")
         tests::check_throws(made.error(), [&] { static_cast<void>(plan::stream_batcher(options)); });
         return error_is(made.error());
     };
-    CHECK(error_of({.rows = 2}) == error_is(error_code::ladder_empty, no_row));
-    CHECK(error_of({.edges = {4, 2}, .rows = 2}) == error_is(error_code::ladder_not_increasing, no_row, 4, 2));
-    CHECK(error_of({.edges = {4}}) == error_is(error_code::batches_unlimited, no_row));
-    CHECK(error_of({.edges = {4}, .rows = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "rows"));
-    CHECK(error_of({.edges = {4}, .budget = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "budget"));
+    CHECK(error_of({.rows = 2}) == error_is(errors::edges_empty, no_row));
+    CHECK(error_of({.edges = {4, 2}, .rows = 2}) == error_is(errors::edges_not_increasing, no_row, 4, 2));
+    CHECK(error_of({.edges = {4}}) == error_is(errors::batches_unlimited, no_row));
+    CHECK(error_of({.edges = {4}, .rows = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "rows"));
+    CHECK(error_of({.edges = {4}, .budget = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "budget"));
 
     plan::stream_batcher stream({.edges = {4, 10}, .rows = 3});
     static_cast<void>(stream.push(1, 2));
     const auto good = stream.state();
     const auto refuses = [&](std::vector<std::uint64_t> numbers) {
-        const bool refused = stream.try_restore(numbers).error().code == error_code::state_of_another;
+        const bool refused = stream.try_restore(numbers).error().code == errors::state_of_another;
         return refused && stream.state() == good;
     };
     CHECK(refuses({}));

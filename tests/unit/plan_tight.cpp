@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace plan = batten::plan;
-using batten::error_code;
+namespace errors = batten::plan::errors;
 using plan::packing_options;
 using tests::draws;
 using tests::error_is;
@@ -165,11 +165,11 @@ TEST_CASE("a tight packing of nothing, of empty sequences, and of empty ones amo
 
 TEST_CASE("the tight packer refuses what best fit refuses")
 {
-    CHECK(plan::try_tight(std::vector<int>{3}, {}).error().code == error_code::argument_not_positive);
+    CHECK(plan::try_tight(std::vector<int>{3}, {}).error().code == errors::argument_not_positive);
     CHECK(error_is(plan::try_tight(std::vector<int>{4, 700}, {.capacity = 512}).error()) ==
-          error_is(error_code::row_over_limit, 1, 700, 512));
+          error_is(errors::row_over_limit, 1, 700, 512));
     CHECK(error_is(plan::try_tight(plan::histogram::from_bins({{700, 2}}), {.capacity = 512}).error()) ==
-          error_is(error_code::row_over_limit, no_row, 700, 512));
+          error_is(errors::row_over_limit, no_row, 700, 512));
 }
 
 TEST_CASE("the pricer finds the most valuable bin, with and without a limit of pieces")

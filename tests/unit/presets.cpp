@@ -7,7 +7,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::grid;
@@ -26,7 +26,7 @@ static_assert(
                    batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, batten::inference_fields>>);
 static_assert(std::is_same_v<presets::encoder<>, batten::collator<batten::pad_right, batten::dynamic_length,
                                                                   batten::truncate_right, batten::encoder_fields>>);
-static_assert(std::is_same_v<presets::static_shapes<>, batten::collator<batten::pad_right, batten::fixed_length,
+static_assert(std::is_same_v<presets::fixed_shape<>, batten::collator<batten::pad_right, batten::fixed_length,
                                                                         batten::truncate_right, batten::inference_fields>>);
 static_assert(std::is_same_v<presets::bucketed_training<>, batten::bucketed_collator<batten::pad_right, batten::bucketed_length,
                                                                                      batten::reject, batten::training_fields>>);
@@ -64,17 +64,17 @@ TEST_CASE("the encoder preset keeps the first token at column 0 and cuts the end
     const auto batch = collate(ragged{{101, 6, 7, 8}, {101}});
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{101, 6, 7}, {101, 0, 0}});
     CHECK(grid_of(batch.view<batten::attention_mask>()) == grid{{1, 1, 1}, {1, 0, 0}});
-    CHECK(line_of(batch.dropped_tokens()) == line{1, 0});
+    CHECK(line_of(batch.truncated_tokens()) == line{1, 0});
 }
 
 TEST_CASE("the static shapes preset gives every batch one width")
 {
-    const presets::static_shapes<> collate{{.pad_id = 0, .length = {3}}};
+    const presets::fixed_shape<> collate{{.pad_id = 0, .length = {3}}};
     CHECK(collate(ragged{{1}}).width() == 3);
     CHECK(collate(ragged{{1, 2, 3, 4}}).width() == 3);
-    const presets::static_shapes<batten::pad_left, batten::reject> serve{{.pad_id = 0, .length = {3}}};
+    const presets::fixed_shape<batten::pad_left, batten::reject> serve{{.pad_id = 0, .length = {3}}};
     CHECK(line_of(serve(ragged{{1}}).token_ids()) == line{0, 0, 1});
-    CHECK(call_error(serve, ragged{{1, 2, 3, 4}}) == error_is(error_code::row_over_limit, 0, 4, 3));
+    CHECK(call_error(serve, ragged{{1, 2, 3, 4}}) == error_is(errors::row_over_limit, 0, 4, 3));
 }
 
 constexpr bool presets_work_in_constant_evaluation()

@@ -40,7 +40,7 @@ std::vector<sample> random_samples(random& any, std::size_t limit, bool may_be_o
 template <class Result, class Batch>
 bool is_expected(const Result& result, const Batch& batch, const tests::expected_batch& expected)
 {
-    if (expected.code != batten::error_code::none)
+    if (expected.code)
         return !result.has_value() && result.error().code == expected.code && result.error().row == expected.error_row;
     return result.has_value() && *result == expected.totals() && tests::is_batch(batch, expected);
 }

@@ -151,33 +151,33 @@ private:
         (same ? good_ : bad_) += 1;
     }
 
-    // Into guarded memory, at any element offset, with a pitch or without, the same cells are written and no others.
+    // Into guarded memory, at any element offset, with a row_stride or without, the same cells are written and no others.
     template <class In>
     bool written_as_owned(const collator& collate, const In& in, const typename collator::batch_type& owned)
     {
-        const std::size_t pitch = below(any_, 2) == 0 ? 0 : owned.width() + 1 + below(any_, 4);
-        auto memory = tests::guarded_fields<fields>::of(collate.shape(in), pitch, 60 + below(any_, 9));
+        const std::size_t row_stride = below(any_, 2) == 0 ? 0 : owned.width() + 1 + below(any_, 4);
+        auto memory = tests::guarded_fields<fields>::of(collate.shape(in), row_stride, 60 + below(any_, 9));
         tests::guarded<std::int64_t> lengths(owned.rows());
         tests::guarded<std::int64_t> dropped(owned.rows());
         tests::guarded<std::int64_t> targets(owned.rows());
         const auto out = std::apply(
             [&](auto... named) {
                 return batten::outputs{named..., batten::set<batten::lengths>(lengths.cells()),
-                                       batten::set<batten::dropped_tokens>(dropped.cells()),
-                                       batten::set<batten::targets>(targets.cells())};
+                                       batten::set<batten::truncated_tokens>(dropped.cells()),
+                                       batten::set<batten::target_counts>(targets.cells())};
             },
-            memory.outputs(pitch).spans);
+            memory.outputs(row_stride).spans);
         bool same = collate.into(in, out) == owned.summary() && memory.only_inside() && lengths.only_inside() &&
                     dropped.only_inside() && targets.only_inside();
-        same = same && equal(lengths.cells(), owned.lengths()) && equal(dropped.cells(), owned.dropped_tokens()) &&
-               equal(targets.cells(), owned.targets());
+        same = same && equal(lengths.cells(), owned.lengths()) && equal(dropped.cells(), owned.truncated_tokens()) &&
+               equal(targets.cells(), owned.target_counts());
         const auto field_is_same = [&]<class Field>(const Field*) {
             auto& given = memory.template get<Field>();
-            const auto cells = given.matrix(owned.rows(), owned.width(), pitch);
+            const auto cells = given.matrix(owned.rows(), owned.width(), row_stride);
             for (std::size_t r = 0; same && r < owned.rows(); ++r)
                 same = equal(cells.row(r), owned.template get<Field>(r));
             same =
-                same && (owned.rows() == 0 || given.only_rows(owned.rows(), owned.width(), pitch == 0 ? owned.width() : pitch));
+                same && (owned.rows() == 0 || given.only_rows(owned.rows(), owned.width(), row_stride == 0 ? owned.width() : row_stride));
         };
         [&]<class... Field>(const batten::fields<Field...>*) {
             (field_is_same(static_cast<const Field*>(nullptr)), ...);

@@ -32,11 +32,11 @@ struct expected_row {
 };
 
 // Columns that n tokens take, and the most tokens that take n columns.
-inline std::size_t columns_of(batten::target_alignment alignment, std::size_t tokens)
+inline std::size_t expected_columns(batten::target_alignment alignment, std::size_t tokens)
 {
     return alignment == batten::next_token_drop_last && tokens > 0 ? tokens - 1 : tokens;
 }
-inline std::size_t tokens_of(batten::target_alignment alignment, std::size_t columns)
+inline std::size_t expected_tokens(batten::target_alignment alignment, std::size_t columns)
 {
     return alignment == batten::next_token_drop_last && columns != batten::no_limit ? columns + 1 : columns;
 }
@@ -49,7 +49,7 @@ inline expected_row model(const sample& s, kept_slice kept, std::size_t first, s
 {
     expected_row row{line(width, pad_id),       line(width, 0), line(width, 0), line(width, 0),
                      line(width, ignore_index), line(width, 0)};
-    row.length = columns_of(alignment, kept.end - kept.begin);
+    row.length = expected_columns(alignment, kept.end - kept.begin);
     row.dropped = s.ids.size() - (kept.end - kept.begin);
     for (std::size_t j = 0; j < row.length; ++j) {
         row.ids[first + j] = s.ids[kept.begin + j];
@@ -229,7 +229,7 @@ void lift_max_width(Length& length)
 struct expected_batch {
     std::vector<expected_row> rows;
     std::size_t width = 0;
-    batten::error_code code = batten::error_code::none;  // or none of the others are set
+    batten::error_code code {};  // or none of the others are set
     std::size_t error_row = no_row;
 
     batten::summary totals() const
@@ -237,7 +237,7 @@ struct expected_batch {
         batten::summary sum;
         for (const expected_row& row : rows) {
             sum.real_tokens += row.length;
-            sum.dropped_tokens += row.dropped;
+            sum.truncated_tokens += row.dropped;
             sum.targets += row.targets;
             sum.rows_without_targets += row.targets == 0 ? 1 : 0;
             sum.max_seqlen = std::max(sum.max_seqlen, row.length);
@@ -252,7 +252,7 @@ expected_batch model_batch(const std::vector<sample>& samples, const Length& len
                            long long pad_id, long long ignore_index)
 {
     expected_batch batch;
-    const std::size_t limit = tokens_of(alignment, length.limit());
+    const std::size_t limit = expected_tokens(alignment, length.limit());
     std::vector<kept_slice> kept;
     std::size_t longest = 0;
     for (const sample& s : samples) {
@@ -260,15 +260,15 @@ expected_batch model_batch(const std::vector<sample>& samples, const Length& len
         if (s.ids.size() > limit)
             slice = Overflow::keep(s.ids.size(), limit);
         if (!slice)
-            return {{}, 0, batten::error_code::row_over_limit, kept.size()};
+            return {{}, 0, batten::errors::row_over_limit, kept.size()};
         kept.push_back(*slice);
-        longest = std::max(longest, columns_of(alignment, slice->end - slice->begin));
+        longest = std::max(longest, expected_columns(alignment, slice->end - slice->begin));
     }
     batch.width = length.width(longest);
     if (batch.width > length.max_width())
-        return {{}, 0, batten::error_code::width_past_maximum, no_row};
+        return {{}, 0, batten::errors::width_past_maximum, no_row};
     for (std::size_t i = 0; i < samples.size(); ++i) {
-        const std::size_t first = Side::first(columns_of(alignment, kept[i].end - kept[i].begin), batch.width);
+        const std::size_t first = Side::first(expected_columns(alignment, kept[i].end - kept[i].begin), batch.width);
         batch.rows.push_back(model(samples[i], kept[i], first, batch.width, alignment, pad_id, ignore_index));
     }
     return batch;
@@ -298,8 +298,8 @@ bool is_batch(const Batch& batch, const expected_batch& expected)
                same_cells(batch.position_ids(r), row.positions) && same_cells(batch.loss_mask(r), row.loss) &&
                same_cells(batch.labels(r), row.labels) && same_cells(batch.segment_ids(r), row.segments) &&
                static_cast<std::size_t>(batch.lengths()[r]) == row.length &&
-               static_cast<std::size_t>(batch.dropped_tokens()[r]) == row.dropped &&
-               static_cast<std::size_t>(batch.targets()[r]) == row.targets;
+               static_cast<std::size_t>(batch.truncated_tokens()[r]) == row.dropped &&
+               static_cast<std::size_t>(batch.target_counts()[r]) == row.targets;
     }
     return same;
 }

@@ -9,7 +9,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::grid;
@@ -37,10 +37,10 @@ static_assert(batten::sequence_range<ragged> && batten::sequence_range<std::vect
               batten::sequence_range<std::vector<std::string>>);
 static_assert(!batten::sequence_range<std::vector<int>> && !batten::sequence_range<std::vector<std::vector<float>>> &&
               !batten::sequence_range<std::vector<std::vector<bool>>> && !batten::sequence_range<std::vector<std::deque<int>>>);
-static_assert(batten::run_range<std::vector<std::vector<float>>> && !batten::run_range<std::vector<std::vector<bool>>>);
-static_assert(batten::count_range<std::vector<int>> && batten::count_range<std::array<std::uint8_t, 2>> &&
-              !batten::count_range<std::vector<float>> && !batten::count_range<ragged>);
-static_assert(batten::token<char> && batten::token<std::uint64_t> && !batten::token<bool> && !batten::token<float>);
+static_assert(batten::number_sequences<std::vector<std::vector<float>>> && !batten::number_sequences<std::vector<std::vector<bool>>>);
+static_assert(batten::integer_range<std::vector<int>> && batten::integer_range<std::array<std::uint8_t, 2>> &&
+              !batten::integer_range<std::vector<float>> && !batten::integer_range<ragged>);
+static_assert(batten::integer_number<char> && batten::integer_number<std::uint64_t> && !batten::integer_number<bool> && !batten::integer_number<float>);
 static_assert(batten::collatable<ragged> && !batten::collatable<std::vector<int>> && !batten::collatable<int>);
 
 // Memory that would be gone before it is read is refused by type.
@@ -134,19 +134,19 @@ TEST_CASE("offsets that are negative, decrease, or end past the tokens are error
 {
     const std::vector<int> tokens{1, 2, 3, 4};
     const std::vector<std::int32_t> negative{-1, 2};
-    CHECK(call_error(collate, batten::ragged_view{tokens, negative}) == error_is(error_code::offset_negative, 0, -1));
+    CHECK(call_error(collate, batten::ragged_view{tokens, negative}) == error_is(errors::offset_negative, 0, -1));
     const std::vector<std::int64_t> decreasing{0, 3, 2, 4};
-    CHECK(call_error(collate, batten::ragged_view{tokens, decreasing}) == error_is(error_code::offsets_decrease, 1, 3, 2));
+    CHECK(call_error(collate, batten::ragged_view{tokens, decreasing}) == error_is(errors::offsets_decrease, 1, 3, 2));
     const std::vector<std::int32_t> into_negative{0, 3, -2};
-    CHECK(call_error(collate, batten::ragged_view{tokens, into_negative}) == error_is(error_code::offsets_decrease, 1, 3, -2));
+    CHECK(call_error(collate, batten::ragged_view{tokens, into_negative}) == error_is(errors::offsets_decrease, 1, 3, -2));
     const std::vector<std::int64_t> past{0, 2, 5};
-    CHECK(call_error(collate, batten::ragged_view{tokens, past}) == error_is(error_code::offset_past_end, 1, 5, 4));
+    CHECK(call_error(collate, batten::ragged_view{tokens, past}) == error_is(errors::offset_past_end, 1, 5, 4));
     const std::vector<std::int64_t> beyond{std::numeric_limits<std::int64_t>::max() - 1,
                                            std::numeric_limits<std::int64_t>::max()};
-    CHECK(call_error(collate, batten::ragged_view{tokens, beyond}).code == error_code::offset_past_end);
+    CHECK(call_error(collate, batten::ragged_view{tokens, beyond}).code == errors::offset_past_end);
     const std::vector<std::uint64_t> unsigned_beyond{0, std::numeric_limits<std::uint64_t>::max()};
     CHECK(call_error(collate, batten::ragged_view{tokens, unsigned_beyond}) ==
-          error_is(error_code::offset_past_end, 0, std::numeric_limits<std::uint64_t>::max(), 4));
+          error_is(errors::offset_past_end, 0, std::numeric_limits<std::uint64_t>::max(), 4));
 }
 
 TEST_CASE("only the rows that are read are checked")
@@ -157,7 +157,7 @@ TEST_CASE("only the rows that are read are checked")
     const std::vector<int> good{0, 3};
     CHECK(line_of(collate(batten::select(view, good)).token_ids()) == line{1, 2, 4, 0});
     const std::vector<int> bad{3, 2};
-    CHECK(call_error(collate, batten::select(view, bad)) == error_is(error_code::offset_negative, 1, -7));
+    CHECK(call_error(collate, batten::select(view, bad)) == error_is(errors::offset_negative, 1, -7));
 }
 
 // ---- each -------------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ TEST_CASE("prompt lengths, a loss column and columns travel beside the sequences
     CHECK(grid_of(by_column.view<batten::loss_mask>()) == grid{{1, 1, 1}, {1, 0, 0}});
     const auto by_both = collate(batten::inputs{ids, prompts, loss});
     CHECK(grid_of(by_both.view<batten::loss_mask>()) == grid{{0, 0, 1}, {1, 0, 0}});
-    CHECK(line_of(by_both.targets()) == line{1, 0});
+    CHECK(line_of(by_both.target_counts()) == line{1, 0});
 }
 
 #if __cpp_deduction_guides >= 201907L
@@ -233,14 +233,14 @@ TEST_CASE("a part with fewer or more entries than there are sequences is an erro
     const ragged one_run{{1, 1}};
     const auto columns = batten::columns{batten::named<"types">(one_run)};
     CHECK(call_error(collate, batten::inputs{ids, few}) ==
-          error_is(error_code::count_mismatch, no_row, 1, 2, "prompt_lengths"));
+          error_is(errors::count_mismatch, no_row, 1, 2, "prompt_lengths"));
     CHECK(call_error(collate, batten::inputs{ids, many}) ==
-          error_is(error_code::count_mismatch, no_row, 3, 2, "prompt_lengths"));
+          error_is(errors::count_mismatch, no_row, 3, 2, "prompt_lengths"));
     CHECK(call_error(collate, batten::inputs{ids, batten::none, one_run}) ==
-          error_is(error_code::count_mismatch, no_row, 1, 2, "loss"));
+          error_is(errors::count_mismatch, no_row, 1, 2, "loss"));
     CHECK(call_error(collate, batten::inputs{ids, batten::none, batten::none, columns}) ==
-          error_is(error_code::count_mismatch, no_row, 1, 2, "types"));
-    CHECK(call_error(collate, batten::inputs{ragged{}, few}).code == error_code::count_mismatch);
+          error_is(errors::count_mismatch, no_row, 1, 2, "types"));
+    CHECK(call_error(collate, batten::inputs{ragged{}, few}).code == errors::count_mismatch);
 }
 
 TEST_CASE("a prompt length that is negative or beyond its row is an error that names the row")
@@ -249,15 +249,15 @@ TEST_CASE("a prompt length that is negative or beyond its row is an error that n
     const std::vector<int> exact{2, 1};
     CHECK(collate(batten::inputs{ids, exact}).summary().targets == 0);
     const std::vector<int> past{2, 2};
-    CHECK(call_error(collate, batten::inputs{ids, past}) == error_is(error_code::prompt_past_end, 1, 2, 1, "prompt_lengths"));
+    CHECK(call_error(collate, batten::inputs{ids, past}) == error_is(errors::prompt_past_end, 1, 2, 1, "prompt_lengths"));
     CHECK(collate.try_shape(batten::inputs{ids, past}).error().message() ==
-          "batten::collate: row 1 has a prompt length of 2, but 1 tokens");
+          "batten: row 1 has a prompt length of 2, but only 1 tokens");
     const std::vector<long long> negative{-1, 1};
     CHECK(call_error(collate, batten::inputs{ids, negative}) ==
-          error_is(error_code::prompt_length_negative, 0, -1, 0, "prompt_lengths"));
+          error_is(errors::prompt_length_negative, 0, -1, 0, "prompt_lengths"));
     const std::vector<std::uint64_t> huge{0, std::numeric_limits<std::uint64_t>::max()};
     CHECK(call_error(collate, batten::inputs{ids, huge}) ==
-          error_is(error_code::prompt_past_end, 1, std::numeric_limits<std::uint64_t>::max(), 1, "prompt_lengths"));
+          error_is(errors::prompt_past_end, 1, std::numeric_limits<std::uint64_t>::max(), 1, "prompt_lengths"));
 }
 
 TEST_CASE("rule 14: prompt lengths speak of the whole sequence, so one beyond the limit is fine where truncation cuts it")
@@ -267,7 +267,7 @@ TEST_CASE("rule 14: prompt lengths speak of the whole sequence, so one beyond th
     const std::vector<int> prompts{3};
     CHECK(line_of(cut(batten::inputs{ids, prompts}).loss_mask()) == line{0, 0});
     const std::vector<int> past{5};
-    CHECK(call_error(cut, batten::inputs{ids, past}).code == error_code::prompt_past_end);
+    CHECK(call_error(cut, batten::inputs{ids, past}).code == errors::prompt_past_end);
 }
 
 TEST_CASE("a column whose run is shorter or longer than its sequence is an error that names the row and the column")
@@ -276,13 +276,13 @@ TEST_CASE("a column whose run is shorter or longer than its sequence is an error
     const ragged short_run{{1, 1}, {}};
     const ragged long_run{{1, 1, 1}, {1}};
     CHECK(call_error(collate, batten::inputs{ids, batten::none, short_run}) ==
-          error_is(error_code::column_length_mismatch, 1, 0, 1, "loss"));
+          error_is(errors::column_length_mismatch, 1, 0, 1, "loss"));
     CHECK(call_error(collate, batten::inputs{ids, batten::none, long_run}) ==
-          error_is(error_code::column_length_mismatch, 0, 3, 2, "loss"));
+          error_is(errors::column_length_mismatch, 0, 3, 2, "loss"));
     const ragged types{{0, 1}, {0}};
     const auto columns = batten::columns{batten::named<"types">(types), batten::named<"weights">(short_run)};
     CHECK(call_error(collate, batten::inputs{ids, batten::none, batten::none, columns}) ==
-          error_is(error_code::column_length_mismatch, 1, 0, 1, "weights"));
+          error_is(errors::column_length_mismatch, 1, 0, 1, "weights"));
 }
 
 TEST_CASE("a column may be a ragged_view, whose own offsets are checked")
@@ -294,7 +294,7 @@ TEST_CASE("a column may be a ragged_view, whose own offsets are checked")
     const batten::ragged_view loss{entries, good};
     CHECK(line_of(collate(batten::inputs{ids, batten::none, loss}).loss_mask()) == line{1, 0, 1, 0});
     const batten::ragged_view wrong{entries, bad};
-    CHECK(call_error(collate, batten::inputs{ids, batten::none, wrong}) == error_is(error_code::offset_past_end, 1, 4, 3));
+    CHECK(call_error(collate, batten::inputs{ids, batten::none, wrong}) == error_is(errors::offset_past_end, 1, 4, 3));
 }
 
 // ---- select -----------------------------------------------------------------------------------------------------------
@@ -337,13 +337,13 @@ TEST_CASE("a row number outside the data set is an error that names the row of t
 {
     const ragged ids{{1}, {2, 2}};
     const std::vector<int> past{1, 2};
-    CHECK(call_error(collate, batten::select(ids, past)) == error_is(error_code::row_index_out_of_range, 1, 2, 2));
+    CHECK(call_error(collate, batten::select(ids, past)) == error_is(errors::row_index_out_of_range, 1, 2, 2));
     const std::vector<int> negative{-1};
-    CHECK(call_error(collate, batten::select(ids, negative)) == error_is(error_code::row_index_out_of_range, 0, -1, 2));
+    CHECK(call_error(collate, batten::select(ids, negative)) == error_is(errors::row_index_out_of_range, 0, -1, 2));
     const std::vector<std::uint64_t> huge{std::numeric_limits<std::uint64_t>::max()};
-    CHECK(call_error(collate, batten::select(ids, huge)).code == error_code::row_index_out_of_range);
+    CHECK(call_error(collate, batten::select(ids, huge)).code == errors::row_index_out_of_range);
     const ragged one(1);
-    CHECK(call_error(collate, batten::select(one, past)).code == error_code::row_index_out_of_range);
+    CHECK(call_error(collate, batten::select(one, past)).code == errors::row_index_out_of_range);
 }
 
 TEST_CASE("an error behind a selection names the row of the batch, not that of the data set")
@@ -352,7 +352,7 @@ TEST_CASE("an error behind a selection names the row of the batch, not that of t
     const std::vector<int> prompts{0, 9, 0};
     const std::vector<int> rows{2, 0, 1};
     const auto reason = call_error(collate, batten::select(batten::inputs{ids, prompts}, rows));
-    CHECK(reason == error_is(error_code::prompt_past_end, 2, 9, 2, "prompt_lengths"));
+    CHECK(reason == error_is(errors::prompt_past_end, 2, 9, 2, "prompt_lengths"));
 }
 
 // ---- in constant evaluation -------------------------------------------------------------------------------------------
@@ -386,8 +386,8 @@ constexpr bool bad_offsets_are_values_in_constant_evaluation()
     const auto result = constant.try_collate(batten::ragged_view{tokens, past});
     const std::array<int, 1> rows{7};
     const std::array<std::array<int, 1>, 1> one{{{1}}};
-    return !result && result.error().code == error_code::offset_past_end && result.error().second == 3 &&
-           constant.try_shape(batten::select(one, rows)).error().code == error_code::row_index_out_of_range;
+    return !result && result.error().code == errors::offset_past_end && result.error().second == 3 &&
+           constant.try_shape(batten::select(one, rows)).error().code == errors::row_index_out_of_range;
 }
 static_assert(bad_offsets_are_values_in_constant_evaluation());
 

@@ -10,7 +10,7 @@
 #include <limits>
 #include <vector>
 
-using batten::error_code;
+namespace errors = batten::serve::errors;
 using serve_order = batten::serve::request_order;
 using tests::check_throws;
 using tests::error_is;
@@ -252,16 +252,16 @@ TEST_CASE("TensorRT-LLM: a context behind a generation, drafts, a chunk that is 
         CHECK(done.has_value() == (memory.last != std::vector<std::int32_t>(12)));
         return error_is(done.error());
     };
-    CHECK(fails({generation, chunk}) == error_is(error_code::context_not_first, 1));
+    CHECK(fails({generation, chunk}) == error_is(errors::prefill_not_first, 1));
     live_request odd = chunk;
     odd.scheduled = 3;
-    CHECK(fails({odd, generation}) == error_is(error_code::chunk_not_of_blocks, 0, 3, 4));
+    CHECK(fails({odd, generation}) == error_is(errors::chunk_not_of_blocks, 0, 3, 4));
     odd.computed = 6;  // the last chunk may have any length
     CHECK(fails({odd, generation}) == error_is(batten::error{}));
     live_request drafts = generation;
     drafts.computed = 4;
     drafts.scheduled = 2;
-    CHECK(fails({chunk, drafts}) == error_is(error_code::generation_of_several, 1, 2));
+    CHECK(fails({chunk, drafts}) == error_is(errors::generation_of_several, 1, 2));
 }
 
 // ---- FlashAttention --------------------------------------------------------------------------------------------------------
@@ -322,7 +322,7 @@ TEST_CASE("Triton: a float holds counts up to 2^24; one more is an error, where 
     CHECK(ends.back() == 16777216.0F);
     lengths.back() += 1;
     CHECK(error_is(write(arrays::query_ends(ends)).error()) ==
-          error_is(error_code::value_not_representable, no_row, 16777217, 0, "query_ends"));
+          error_is(errors::value_not_representable, no_row, 16777217, 0, "query_ends"));
     CHECK(write(arrays::query_ends(integers)).has_value());
     CHECK(integers.back() == 16777217);
 }
@@ -361,25 +361,25 @@ TEST_CASE("pads that point to a block which the pool has not reserved are an err
     none_reserved.reserved_blocks = 0;
     const serve::step now(two.inputs(), none_reserved);
     vllm_memory memory;
-    const error_is block_0(error_code::pad_block_not_reserved, no_row, 0, 0);
+    const error_is block_0(errors::pad_block_not_reserved, no_row, 0, 0);
     CHECK(error_is(serve::try_write(now, memory.arrays()).error()) == block_0);
     CHECK(error_is(serve::try_write(now, memory.arrays(padding::scalellm), {.requests = 4}).error()) == block_0);
     CHECK(error_is(serve::try_write(now, memory.arrays(padding::dummy_block(3, 4))).error()) ==
-          error_is(error_code::pad_block_not_reserved, no_row, 3, 0));
-    check_throws({error_code::pad_block_not_reserved, no_row, 0, 0, {}}, [&] { serve::write(now, memory.arrays()); });
+          error_is(errors::pad_block_not_reserved, no_row, 3, 0));
+    check_throws({errors::pad_block_not_reserved, no_row, 0, 0, {}}, [&] { serve::write(now, memory.arrays()); });
     CHECK(memory.slots == std::vector<std::int64_t>(8, 99));
     // The first slot behind the reserved blocks.
     const serve::step one_reserved(two.inputs(), of_four);
     std::vector<std::int64_t> slots(3);
     CHECK(serve::try_write(one_reserved, {}, {.slot = 3}, arrays::slot_mapping(slots)).has_value());
     CHECK(error_is(serve::try_write(one_reserved, {}, {.slot = 4}, arrays::slot_mapping(slots)).error()) ==
-          error_is(error_code::pad_block_not_reserved, no_row, 1, 1));
+          error_is(errors::pad_block_not_reserved, no_row, 1, 1));
     // What points nowhere needs no block, unless a pad is to have pages.
     std::vector<std::int32_t> qo(4), kv(4), indices(6), last(3);
     CHECK(serve::try_write(now, serve::flashinfer{qo, kv, indices, last}, {.requests = 3}).has_value());
     CHECK(error_is(serve::try_write(now, serve::flashinfer{qo, kv, indices, last, padding::scalellm}).error()) == block_0);
     CHECK(serve::try_write(now, {.requests = 3}, {.block = -1, .seq_len = 1}, arrays::page_indices(indices)).error().code ==
-          error_code::pad_block_not_reserved);
+          errors::pad_block_not_reserved);
     CHECK(serve::try_write(now, {}, {.slot = -1, .block = -1}, arrays::slot_mapping(slots)).has_value());
 }
 
@@ -396,9 +396,9 @@ TEST_CASE("a step is padded to the next size of a published ladder")
     CHECK(serve::graph_size(tensorrt, 129) == 192);
     CHECK(serve::graph_size(vllm, 0) == 1);
     CHECK(serve::graph_size(vllm, 512) == 512);
-    CHECK(error_is(serve::try_graph_size(vllm, 513).error()) == error_is(error_code::size_past_ladder, no_row, 513, 512));
-    CHECK(error_is(serve::try_graph_size({}, 1).error()) == error_is(error_code::size_past_ladder, no_row, 1, 0));
-    check_throws({error_code::size_past_ladder, no_row, 513, 512, {}},
+    CHECK(error_is(serve::try_graph_size(vllm, 513).error()) == error_is(errors::size_past_last, no_row, 513, 512));
+    CHECK(error_is(serve::try_graph_size({}, 1).error()) == error_is(errors::size_past_last, no_row, 1, 0));
+    check_throws({errors::size_past_last, no_row, 513, 512, {}},
                  [&] { static_cast<void>(serve::graph_size(vllm, 513)); });
 
     vllm_memory memory;
@@ -417,14 +417,14 @@ TEST_CASE("a step larger than its size, or than its buffers, is an error, and no
         CHECK(memory.starts == std::vector<std::int32_t>(9, 99));
         return error_is(done.error());
     };
-    CHECK(fails({.tokens = 2}) == error_is(error_code::step_past_size, no_row, 3, 2, "tokens"));
-    CHECK(fails({.requests = 1}) == error_is(error_code::step_past_size, no_row, 2, 1, "requests"));
+    CHECK(fails({.tokens = 2}) == error_is(errors::step_past_size, no_row, 3, 2, "tokens"));
+    CHECK(fails({.requests = 1}) == error_is(errors::step_past_size, no_row, 2, 1, "requests"));
     CHECK(fails({.tokens = 4, .requests = 4}, padding::scalellm) ==
-          error_is(error_code::step_past_size, no_row, 5, 4, "tokens"));
-    CHECK(fails({.tokens = 9}) == error_is(error_code::span_too_small, no_row, 9, 8, "slot_mapping"));
-    CHECK(fails({.requests = 9}) == error_is(error_code::span_too_small, no_row, 9, 8, "block_table"));
+          error_is(errors::step_past_size, no_row, 5, 4, "tokens"));
+    CHECK(fails({.tokens = 9}) == error_is(errors::span_too_small, no_row, 9, 8, "slot_mapping"));
+    CHECK(fails({.requests = 9}) == error_is(errors::span_too_small, no_row, 9, 8, "block_table"));
     const std::size_t most = std::numeric_limits<std::size_t>::max();
-    CHECK(fails({.requests = most}) == error_is(error_code::size_overflow, no_row, most, 1));
+    CHECK(fails({.requests = most}) == error_is(errors::size_overflow, no_row, most, 1));
     CHECK(fails({.requests = most - 1}, {.query_len = 3, .seq_len = 3}) ==
-          error_is(error_code::size_overflow, no_row, most - 3, 3));
+          error_is(errors::size_overflow, no_row, most - 3, 3));
 }

@@ -26,7 +26,7 @@
 #include <vector>
 
 namespace serve = batten::serve;
-using batten::error_code;
+namespace errors = batten::serve::errors;
 using serve::block_id;
 using tests::ragged;
 using tests::vec;
@@ -405,19 +405,19 @@ private:
             const ask& one = asks_[next_];
             const serve::request<ticks> request{next_, one.prompt.size(), one.priority, one.deadline, {}};
             const auto taken = queue_.try_push(request, now);
-            if (!taken && taken.error().code == error_code::queue_full) {
+            if (!taken && taken.error().code == errors::queue_full) {
                 ++seen.refused;
                 return;  // it comes again
             }
             if (!taken) {
-                REQUIRE(taken.error().code == error_code::request_expired);
+                REQUIRE(taken.error().code == errors::request_expired);
                 expire(next_);
             } else if (next_ % 8 == 0) {
                 seen.refused += 3;
                 const auto refusal = [&](const serve::request<ticks>& bad) { return queue_.try_push(bad, now).error().code; };
-                REQUIRE(refusal(request) == error_code::request_duplicate);
-                REQUIRE(refusal({asks_.size(), 0, 0, {}, {}}) == error_code::request_empty);
-                REQUIRE(refusal({asks_.size(), most_prompt + 1, 0, {}, {}}) == error_code::request_over_limit);
+                REQUIRE(refusal(request) == errors::request_duplicate);
+                REQUIRE(refusal({asks_.size(), 0, 0, {}, {}}) == errors::request_empty);
+                REQUIRE(refusal({asks_.size(), most_prompt + 1, 0, {}, {}}) == errors::request_over_limit);
             }
         }
     }
@@ -436,7 +436,7 @@ private:
     void cancel(std::size_t a)
     {
         if (fates_[a] != fate::open) {
-            REQUIRE(queue_.try_cancel(a).error().code == error_code::request_unknown);
+            REQUIRE(queue_.try_cancel(a).error().code == errors::request_unknown);
             return;
         }
         const auto admitted = std::find(admitted_.begin(), admitted_.end(), a);
@@ -615,7 +615,7 @@ private:
         if (how_.reserved == 0) {
             const serve::vllm_v1 wrong = step_.backend(serve::padding::dummy_block(0, how_.block_size));
             REQUIRE(serve::try_write(now, wrong, {2 * most_step, size.requests}).error().code ==
-                    error_code::pad_block_not_reserved);
+                    errors::pad_block_not_reserved);
         }
         const serve::step_shape written = serve::write(now, step_.backend(pads), size);
         serve::write(now, size, pads, serve::arrays::request_order(step_.request_order));

@@ -16,7 +16,7 @@
 #include <vector>
 
 namespace serve = batten::serve;
-using batten::error_code;
+namespace errors = batten::serve::errors;
 using serve::block_copy;
 using serve::block_id;
 using serve::block_list;
@@ -116,9 +116,9 @@ TEST_CASE("several blocks are released together or, where nobody holds one of th
     CHECK(pool.holders(2) == 1);
     CHECK(pool.share(4) == 2);
     const std::vector<block_id> with_a_free_one{4, 2, 4, 1, 2};
-    CHECK(error_is(pool.try_release(with_a_free_one).error()) == error_is(error_code::block_not_live, no_row, 1));
+    CHECK(error_is(pool.try_release(with_a_free_one).error()) == error_is(errors::block_not_live, no_row, 1));
     const std::vector<block_id> one_too_often{2, 4, 4, 4};
-    CHECK(error_is(pool.try_release(one_too_often).error()) == error_is(error_code::block_not_live, no_row, 4));
+    CHECK(error_is(pool.try_release(one_too_often).error()) == error_is(errors::block_not_live, no_row, 4));
     CHECK(pool.holders(4) == 2);
     CHECK(pool.holders(2) == 1);
     CHECK(pool.free_blocks() == 3);
@@ -134,7 +134,7 @@ TEST_CASE("as many hold a block as 16 bits count, and nobody more")
     CHECK(pool.allocate() == 1);
     for (std::size_t holders = 2; holders <= 65535; ++holders)
         REQUIRE(pool.share(1) == holders);
-    CHECK(error_is(pool.try_share(1).error()) == error_is(error_code::value_not_representable, no_row, 65536, 0, "holders"));
+    CHECK(error_is(pool.try_share(1).error()) == error_is(errors::value_not_representable, no_row, 65536, 0, "holders"));
     tests::check_throws(pool.try_share(1).error(), [&] { pool.share(1); });
     for (std::size_t holders = 65535; holders-- > 0;)
         REQUIRE(pool.release(1) == holders);
@@ -148,9 +148,9 @@ TEST_CASE("a block freed twice, a reserved and a foreign one are errors, and not
     CHECK(pool.release(1) == 0);
     constexpr block_id last = std::numeric_limits<block_id>::max();
     const std::vector<std::pair<block_id, error_is>> refused{
-        {1, {error_code::block_not_live, no_row, 1}},          {3, {error_code::block_not_live, no_row, 3}},
-        {0, {error_code::block_reserved, no_row, 0, 1}},       {4, {error_code::block_out_of_range, no_row, 4, 4}},
-        {-1, {error_code::block_out_of_range, no_row, -1, 4}}, {last, {error_code::block_out_of_range, no_row, last, 4}},
+        {1, {errors::block_not_live, no_row, 1}},          {3, {errors::block_not_live, no_row, 3}},
+        {0, {errors::block_reserved, no_row, 0, 1}},       {4, {errors::block_out_of_range, no_row, 4, 4}},
+        {-1, {errors::block_out_of_range, no_row, -1, 4}}, {last, {errors::block_out_of_range, no_row, last, 4}},
     };
     for (const auto& [block, expected] : refused) {
         CHECK(error_is(pool.try_release(block).error()) == expected);
@@ -165,17 +165,17 @@ TEST_CASE("a block freed twice, a reserved and a foreign one are errors, and not
 TEST_CASE("options that make no pool are errors")
 {
     CHECK(pool_error({.blocks = 4, .block_size = 0}) ==
-          error_is(error_code::argument_not_positive, no_row, 0, 0, "block_size"));
-    CHECK(pool_error({}) == error_is(error_code::pool_without_blocks, no_row, 0, 1));
-    CHECK(pool_error({.blocks = 0, .reserved = 0}) == error_is(error_code::pool_without_blocks, no_row, 0, 0));
-    CHECK(pool_error({.blocks = 2, .reserved = 2}) == error_is(error_code::pool_without_blocks, no_row, 2, 2));
+          error_is(errors::argument_not_positive, no_row, 0, 0, "block_size"));
+    CHECK(pool_error({}) == error_is(errors::pool_without_blocks, no_row, 0, 1));
+    CHECK(pool_error({.blocks = 0, .reserved = 0}) == error_is(errors::pool_without_blocks, no_row, 0, 0));
+    CHECK(pool_error({.blocks = 2, .reserved = 2}) == error_is(errors::pool_without_blocks, no_row, 2, 2));
     constexpr std::size_t most_ids = std::size_t{1} << 31U;
     CHECK(pool_error({.blocks = most_ids + 1}) ==
-          error_is(error_code::value_not_representable, no_row, most_ids, 0, "block_table"));
+          error_is(errors::value_not_representable, no_row, most_ids, 0, "block_table"));
     CHECK(pool_error({.blocks = 4, .block_size = std::size_t{1} << 62U}) ==
-          error_is(error_code::size_overflow, no_row, 4, std::size_t{1} << 62U));
+          error_is(errors::size_overflow, no_row, 4, std::size_t{1} << 62U));
     CHECK(pool_error({.blocks = 2, .block_size = std::size_t{1} << 62U}) ==  // in 64 bits, but one bit is the sign's
-          error_is(error_code::size_overflow, no_row, 2, std::size_t{1} << 62U));
+          error_is(errors::size_overflow, no_row, 2, std::size_t{1} << 62U));
 }
 
 TEST_CASE("whatever is allocated, shared and released, a pool does what counting by hand does")
@@ -341,13 +341,13 @@ TEST_CASE("a beam gives way to another in its own row, and what both had in comm
 
     CHECK(worse.assign(worse, 4) == 1);  // of itself it keeps the beginning
     CHECK(worse.blocks().size() == 1);
-    CHECK(error_is(worse.try_assign(better, 8).error()) == error_is(error_code::tokens_not_there, no_row, 8, 7));
+    CHECK(error_is(worse.try_assign(better, 8).error()) == error_is(errors::tokens_missing, no_row, 8, 7));
     CHECK(worse.tokens() == 4);
     std::vector<block_id> third(1, -1);
     block_list narrow(pool, third);
     CHECK(narrow.append(2));
     tests::check_throws(narrow.try_assign(better).error(), [&] { narrow.assign(better); });
-    CHECK(error_is(narrow.try_assign(better).error()) == error_is(error_code::span_too_small, no_row, 2, 1, "block_table"));
+    CHECK(error_is(narrow.try_assign(better).error()) == error_is(errors::span_too_small, no_row, 2, 1, "block_table"));
     CHECK(narrow.tokens() == 2);
     CHECK(pool.holders(third[0]) == 1);
 }
@@ -381,7 +381,7 @@ TEST_CASE("a list that was moved from has no row, and room for nothing")
     const block_list other = std::move(list);
     CHECK(list.row().empty());
     CHECK(list.max_tokens() == 0);
-    CHECK(error_is(list.try_append(1).error()) == error_is(error_code::request_over_limit, no_row, 1, 0));
+    CHECK(error_is(list.try_append(1).error()) == error_is(errors::request_over_limit, no_row, 1, 0));
     CHECK(row[0] == 1);
     list = block_list(pool, std::span(row).last(1));
     CHECK(list.append(4) == row_change{0, 1, {}});
@@ -397,7 +397,7 @@ TEST_CASE("a fork of a block that as many hold as can is an error, and nothing i
     CHECK(list.append(8));
     while (pool.holders(2) < 65535)
         pool.share(2);
-    CHECK(list.try_fork(second).error().code == error_code::value_not_representable);
+    CHECK(list.try_fork(second).error().code == errors::value_not_representable);
     CHECK(pool.holders(1) == 1);
     CHECK(list.try_fork(second, 4).has_value());
     pool.release(std::vector<block_id>(65534, 2));
@@ -416,7 +416,7 @@ TEST_CASE("truncate gives back the blocks behind, and writing goes on where it c
     CHECK(list.truncate(6) == 2);
     CHECK(pool.live_blocks() == 3);
     CHECK(list.append(1) == row_change{1, 1, block_copy{2, 4}});
-    CHECK(error_is(list.try_truncate(8).error()) == error_is(error_code::tokens_not_there, no_row, 8, 7));
+    CHECK(error_is(list.try_truncate(8).error()) == error_is(errors::tokens_missing, no_row, 8, 7));
     CHECK(list.truncate(0) == 0);
     fork.clear();
     CHECK(pool.live_blocks() == 0);
@@ -434,7 +434,7 @@ TEST_CASE("a list moves to another row of the table, and to another object")
     std::fill(first.begin(), first.end(), -1);
     CHECK(list.append(3));
     CHECK(error_is(list.try_move_to(std::span(first).first(2)).error()) ==
-          error_is(error_code::span_too_small, no_row, 3, 2, "block_table"));
+          error_is(errors::span_too_small, no_row, 3, 2, "block_table"));
     {
         block_list taken = std::move(list);
         CHECK(taken.tokens() == 12);
@@ -455,12 +455,12 @@ TEST_CASE("a sequence over its row or over all blocks is an error, not a matter 
     std::vector<block_id> narrow(2);
     block_list over_blocks(pool, wide);
     CHECK(over_blocks.append(5));
-    CHECK(error_is(over_blocks.try_append(8).error()) == error_is(error_code::request_over_limit, no_row, 13, 12));
+    CHECK(error_is(over_blocks.try_append(8).error()) == error_is(errors::request_over_limit, no_row, 13, 12));
     tests::check_throws(over_blocks.try_append(8).error(), [&] { static_cast<void>(over_blocks.append(8)); });
     CHECK(over_blocks.append(7));
     block_list over_row(pool, narrow);
-    CHECK(error_is(over_row.try_append(9).error()) == error_is(error_code::request_over_limit, no_row, 9, 8));
-    CHECK(over_row.try_append(batten::no_limit).error().code == error_code::request_over_limit);
+    CHECK(error_is(over_row.try_append(9).error()) == error_is(errors::request_over_limit, no_row, 9, 8));
+    CHECK(over_row.try_append(batten::no_limit).error().code == errors::request_over_limit);
     CHECK(over_row.try_append(8)->has_value() == false);
 }
 
@@ -471,8 +471,8 @@ TEST_CASE("a fork of what is not there, or into too short a row, is an error")
     std::vector<block_id> second(2, -1);
     block_list list(pool, first);
     CHECK(list.append(9));
-    CHECK(error_is(list.try_fork(second, 10).error()) == error_is(error_code::tokens_not_there, no_row, 10, 9));
-    CHECK(error_is(list.try_fork(second).error()) == error_is(error_code::span_too_small, no_row, 3, 2, "block_table"));
+    CHECK(error_is(list.try_fork(second, 10).error()) == error_is(errors::tokens_missing, no_row, 10, 9));
+    CHECK(error_is(list.try_fork(second).error()) == error_is(errors::span_too_small, no_row, 3, 2, "block_table"));
     tests::check_throws(list.try_fork(second).error(), [&] { static_cast<void>(list.fork(second)); });
     CHECK(second == std::vector<block_id>{-1, -1});
     CHECK(pool.holders(1) == 1);
@@ -487,9 +487,9 @@ TEST_CASE("a row that someone else wrote to is an error, and no block of others 
     block_list list(pool, first);
     CHECK(list.append(6));
     first[1] = -1;
-    CHECK(error_is(list.try_append(1).error()) == error_is(error_code::block_out_of_range, no_row, -1, 6));
-    CHECK(error_is(list.try_truncate(4).error()) == error_is(error_code::block_out_of_range, no_row, -1, 6));
-    CHECK(error_is(list.try_fork(second).error()) == error_is(error_code::block_out_of_range, no_row, -1, 6));
+    CHECK(error_is(list.try_append(1).error()) == error_is(errors::block_out_of_range, no_row, -1, 6));
+    CHECK(error_is(list.try_truncate(4).error()) == error_is(errors::block_out_of_range, no_row, -1, 6));
+    CHECK(error_is(list.try_fork(second).error()) == error_is(errors::block_out_of_range, no_row, -1, 6));
     CHECK(pool.live_blocks() == 2);
     list.clear();
     CHECK(pool.live_blocks() == 1);  // the block that is lost

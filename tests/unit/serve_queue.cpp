@@ -21,7 +21,7 @@
 #include <vector>
 
 namespace serve = batten::serve;
-using batten::error_code;
+namespace errors = batten::serve::errors;
 using serve::departure_reason;
 using tests::error_is;
 using tests::no_row;
@@ -282,7 +282,7 @@ TEST_CASE("drain lets out who waits, the oldest first, and takes nobody any more
         waiting.push(of_length(id, 4, 0, id == 3 ? std::optional<ticks>(5) : std::nullopt), 0);
     waiting.drain();
     CHECK(waiting.is_draining());
-    CHECK(error_is(waiting.try_push(of_length(9, 1), 4).error()) == error_is(error_code::queue_draining, 9));
+    CHECK(error_is(waiting.try_push(of_length(9, 1), 4).error()) == error_is(errors::queue_draining, 9));
     CHECK(waiting.next_due() == 0);
     CHECK(polled(waiting, 5) == left{departure_reason::expired, 0, {3}});
     CHECK(polled(waiting, 5) == left{departure_reason::drained, 8, {1}});
@@ -303,10 +303,10 @@ TEST_CASE("a cancelled request comes back from the queue and leaves it no other 
     CHECK(back.arrival == 5);
     CHECK_FALSE(waiting.contains(2));
     CHECK(waiting.contains(3));
-    CHECK(error_is(waiting.try_cancel(2).error()) == error_is(error_code::request_unknown, 2));
+    CHECK(error_is(waiting.try_cancel(2).error()) == error_is(errors::request_unknown, 2));
     tests::check_throws(waiting.try_cancel(77).error(), [&] { waiting.cancel(77); });
     CHECK(polled(waiting, 5) == left{departure_reason::filled, 4, {1, 3}});
-    CHECK(error_is(waiting.try_cancel(3).error()) == error_is(error_code::request_unknown, 3));
+    CHECK(error_is(waiting.try_cancel(3).error()) == error_is(errors::request_unknown, 3));
     CHECK(waiting.push(of_length(2, 4), 6) == 1);  // its id is free again
 }
 
@@ -318,7 +318,7 @@ TEST_CASE("a time before the latest one counts as the latest")
     CHECK_FALSE(polled(waiting, 59));
     CHECK_FALSE(polled(waiting, 0));
     CHECK(polled(waiting, 60) == left{departure_reason::waited, 4, {1, 2}});
-    CHECK(error_is(waiting.try_push(of_length(3, 4, 0, 55), 0).error()) == error_is(error_code::request_expired, 3));
+    CHECK(error_is(waiting.try_push(of_length(3, 4, 0, 55), 0).error()) == error_is(errors::request_expired, 3));
 }
 
 TEST_CASE("the clock may be std::chrono's")
@@ -356,11 +356,11 @@ TEST_CASE("a request that cannot be taken is refused with the reason, and the ot
     queue waiting({.edges = {4, 8}, .rows = 4, .capacity = 2, .priorities = 2, .max_wait = 10});
     waiting.push(of_length(5, 8), 100);
     const std::vector<std::pair<request, error_is>> refused{
-        {of_length(6, 0), {error_code::request_empty, 6}},
-        {of_length(7, 9), {error_code::request_over_limit, 7, 9, 8}},
-        {of_length(8, 1, 2), {error_code::priority_out_of_range, 8, 2, 2}},
-        {of_length(9, 1, 0, 100), {error_code::request_expired, 9}},
-        {of_length(5, 1), {error_code::request_duplicate, 5}},
+        {of_length(6, 0), {errors::request_empty, 6}},
+        {of_length(7, 9), {errors::request_over_limit, 7, 9, 8}},
+        {of_length(8, 1, 2), {errors::priority_out_of_range, 8, 2, 2}},
+        {of_length(9, 1, 0, 100), {errors::request_expired, 9}},
+        {of_length(5, 1), {errors::request_duplicate, 5}},
     };
     for (const auto& [one, expected] : refused) {
         CHECK(error_is(waiting.try_push(one, 100).error()) == expected);
@@ -368,7 +368,7 @@ TEST_CASE("a request that cannot be taken is refused with the reason, and the ot
         CHECK(waiting.pending() == 1);
     }
     CHECK(waiting.push(of_length(10, 5), 100) == 2);
-    CHECK(error_is(waiting.try_push(of_length(11, 1), 101).error()) == error_is(error_code::queue_full, 11, 2));
+    CHECK(error_is(waiting.try_push(of_length(11, 1), 101).error()) == error_is(errors::queue_full, 11, 2));
     CHECK(polled(waiting, 110) == left{departure_reason::waited, 8, {5, 10}});
     CHECK(waiting.push(of_length(11, 1), 111) == 1);
 }
@@ -382,22 +382,22 @@ TEST_CASE("options that make no queue are errors")
         return queue_error(changed);
     };
     CHECK(queue::try_make(good).has_value());
-    CHECK(with([](options& o) { o.edges = {}; }) == error_is(error_code::ladder_empty, no_row));
-    CHECK(with([](options& o) { o.edges = {8, 4}; }) == error_is(error_code::ladder_not_increasing, no_row, 8, 4));
-    CHECK(with([](options& o) { o.rows = batten::no_limit; }) == error_is(error_code::batches_unlimited, no_row));
-    CHECK(with([](options& o) { o.budget = 7; }) == error_is(error_code::width_past_maximum, no_row, 8, 7));
-    CHECK(with([](options& o) { o.rows = 0; }) == error_is(error_code::argument_not_positive, no_row, 0, 0, "rows"));
-    CHECK(with([](options& o) { o.budget = 0; }) == error_is(error_code::argument_not_positive, no_row, 0, 0, "budget"));
-    CHECK(with([](options& o) { o.capacity = 0; }) == error_is(error_code::argument_not_positive, no_row, 0, 0, "capacity"));
+    CHECK(with([](options& o) { o.edges = {}; }) == error_is(errors::edges_empty, no_row));
+    CHECK(with([](options& o) { o.edges = {8, 4}; }) == error_is(errors::edges_not_increasing, no_row, 8, 4));
+    CHECK(with([](options& o) { o.rows = batten::no_limit; }) == error_is(errors::batches_unlimited, no_row));
+    CHECK(with([](options& o) { o.budget = 7; }) == error_is(errors::width_past_maximum, no_row, 8, 7));
+    CHECK(with([](options& o) { o.rows = 0; }) == error_is(errors::argument_not_positive, no_row, 0, 0, "rows"));
+    CHECK(with([](options& o) { o.budget = 0; }) == error_is(errors::argument_not_positive, no_row, 0, 0, "budget"));
+    CHECK(with([](options& o) { o.capacity = 0; }) == error_is(errors::argument_not_positive, no_row, 0, 0, "capacity"));
     CHECK(with([](options& o) { o.priorities = 0; }) ==
-          error_is(error_code::argument_not_positive, no_row, 0, 0, "priorities"));
-    CHECK(with([](options& o) { o.max_wait = -1; }) == error_is(error_code::argument_negative, no_row, 0, 0, "max_wait"));
-    CHECK(with([](options& o) { o.lead = -1; }) == error_is(error_code::argument_negative, no_row, 0, 0, "lead"));
+          error_is(errors::argument_not_positive, no_row, 0, 0, "priorities"));
+    CHECK(with([](options& o) { o.max_wait = -1; }) == error_is(errors::argument_negative, no_row, 0, 0, "max_wait"));
+    CHECK(with([](options& o) { o.lead = -1; }) == error_is(errors::argument_negative, no_row, 0, 0, "lead"));
     CHECK(with([](options& o) { o.priorities = batten::no_limit; }) ==
-          error_is(error_code::size_overflow, no_row, batten::no_limit, 32));
+          error_is(errors::size_overflow, no_row, batten::no_limit, 32));
     for (const std::size_t capacity : {batten::no_limit, batten::no_limit / 2 + 2, batten::no_limit / 64}) {
         const auto made = queue::try_make({.edges = {4}, .rows = 4, .capacity = capacity});
-        CHECK(made.error().code == error_code::size_overflow);
+        CHECK(made.error().code == errors::size_overflow);
     }
 }
 
@@ -618,7 +618,7 @@ TEST_CASE("the shared queue says what the queue says, under any mutex")
     };
     serve::shared_request_queue<ticks, counting_mutex> shared(queue({.edges = {8}, .rows = 2, .capacity = 4, .max_wait = 3}));
     CHECK(shared.push(of_length(1, 8), 10) == 1);
-    CHECK(shared.try_push(of_length(1, 8), 10).error().code == error_code::request_duplicate);
+    CHECK(shared.try_push(of_length(1, 8), 10).error().code == errors::request_duplicate);
     CHECK(shared.next_due() == 13);
     CHECK(shared.pending() == 1);
     CHECK(shared.contains(1));

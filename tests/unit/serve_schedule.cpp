@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace serve = batten::serve;
-using batten::error_code;
+namespace errors = batten::serve::errors;
 using serve::live_requests;
 using serve::schedule_options;
 using serve::step_order;
@@ -177,24 +177,24 @@ TEST_CASE("what makes no schedule is an error, and nothing is written")
     const counts computed{4, 0, 2};
     const counts known{5, 9, 2};
     const auto zero = [&](const schedule_options& options) { return schedule_error(computed, known, options); };
-    CHECK(zero({}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "budget"));
-    CHECK(zero({.budget = 1, .requests = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "requests"));
-    CHECK(zero({.budget = 1, .max_chunk = 0}) == error_is(error_code::argument_not_positive, no_row, 0, 0, "max_chunk"));
+    CHECK(zero({}) == error_is(errors::argument_not_positive, no_row, 0, 0, "budget"));
+    CHECK(zero({.budget = 1, .requests = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "requests"));
+    CHECK(zero({.budget = 1, .max_chunk = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "max_chunk"));
     CHECK(zero({.budget = 1, .chunk_multiple = 0}) ==
-          error_is(error_code::argument_not_positive, no_row, 0, 0, "chunk_multiple"));
-    CHECK(zero({.budget = 31, .chunk_multiple = 32}) == error_is(error_code::chunk_multiple_too_large, no_row, 32, 31));
+          error_is(errors::argument_not_positive, no_row, 0, 0, "chunk_multiple"));
+    CHECK(zero({.budget = 31, .chunk_multiple = 32}) == error_is(errors::chunk_multiple_too_large, no_row, 32, 31));
     CHECK(zero({.budget = 64, .max_chunk = 16, .chunk_multiple = 32}) ==
-          error_is(error_code::chunk_multiple_too_large, no_row, 32, 16));
+          error_is(errors::chunk_multiple_too_large, no_row, 32, 16));
 
     const schedule_options options{.budget = 100};
-    CHECK(schedule_error(computed, {5, 9}, options) == error_is(error_code::count_mismatch, no_row, 2, 3, "known"));
-    CHECK(schedule_error({4, -1, 2}, known, options) == error_is(error_code::argument_negative, 1, -1, 0, "computed"));
-    CHECK(schedule_error({4, 0, 3}, known, options) == error_is(error_code::computed_past_known, 2, 3, 2));
-    CHECK(schedule_error(computed, known, options, {0, 3}) == error_is(error_code::row_index_out_of_range, 1, 3, 3));
-    CHECK(schedule_error(computed, known, options, {-1}) == error_is(error_code::row_index_out_of_range, 0, -1, 3));
-    CHECK(schedule_error(computed, known, options, {}, 2) == error_is(error_code::span_too_small, no_row, 3, 2, "scheduled"));
+    CHECK(schedule_error(computed, {5, 9}, options) == error_is(errors::count_mismatch, no_row, 2, 3, "known"));
+    CHECK(schedule_error({4, -1, 2}, known, options) == error_is(errors::argument_negative, 1, -1, 0, "computed"));
+    CHECK(schedule_error({4, 0, 3}, known, options) == error_is(errors::computed_past_known, 2, 3, 2));
+    CHECK(schedule_error(computed, known, options, {0, 3}) == error_is(errors::row_index_out_of_range, 1, 3, 3));
+    CHECK(schedule_error(computed, known, options, {-1}) == error_is(errors::row_index_out_of_range, 0, -1, 3));
+    CHECK(schedule_error(computed, known, options, {}, 2) == error_is(errors::span_too_small, no_row, 3, 2, "scheduled"));
     CHECK(schedule_error(computed, {5, 9000, 2}, {.budget = 128}) ==
-          error_is(error_code::value_not_representable, 1, 128, 0, "scheduled"));
+          error_is(errors::value_not_representable, 1, 128, 0, "scheduled"));
 }
 
 TEST_CASE("the requests with tokens in the step are the rows that a step is made of")
@@ -205,9 +205,9 @@ TEST_CASE("the requests with tokens in the step are the rows that a step is made
     CHECK(rows == std::vector<std::uint8_t>{1, 3, 4, 99, 99});
     CHECK(serve::scheduled_rows(counts{}, rows).empty());
     CHECK(error_is(serve::try_scheduled_rows(out, std::span(rows).first(2)).error()) ==
-          error_is(error_code::span_too_small, no_row, 3, 2, "rows"));
+          error_is(errors::span_too_small, no_row, 3, 2, "rows"));
     CHECK(error_is(serve::try_scheduled_rows(counts(257, 0), rows).error()) ==
-          error_is(error_code::value_not_representable, no_row, 256, 0, "rows"));
+          error_is(errors::value_not_representable, no_row, 256, 0, "rows"));
     static_assert([] {
         std::array<int, 2> chosen{};
         return tests::holds(serve::scheduled_rows(std::array{0, 0, 7}, chosen), {2});

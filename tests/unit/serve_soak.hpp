@@ -25,7 +25,7 @@
 namespace soak {
 
 namespace serve = batten::serve;
-using batten::error_code;
+namespace errors = batten::serve::errors;
 using serve::block_id;
 
 using ticks = std::int64_t;
@@ -108,13 +108,13 @@ private:
                 one.deadline = now + 1 + static_cast<ticks>(draw(20));
             const auto taken = queue_.try_push(one, now);
             if (!taken) {
-                expect(taken.error().code == error_code::queue_full);
+                expect(taken.error().code == errors::queue_full);
                 ++refused;
                 return;  // it comes again
             }
             move(next_++, fate::to_come, fate::queued);
             if (draw(64) == 0)
-                expect(queue_.try_push(one, now).error().code == error_code::request_duplicate);
+                expect(queue_.try_push(one, now).error().code == errors::request_duplicate);
         }
     }
 
@@ -131,7 +131,7 @@ private:
             move(id, fate::queued, fate::cancelled);
             return;
         }
-        expect(taken.error().code == error_code::request_unknown);
+        expect(taken.error().code == errors::request_unknown);
         if (fates_[id] != fate::running)
             return;
         for (std::size_t r = 0; r < rows; ++r)

@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-using batten::error_code;
+namespace errors = batten::serve::errors;
 using serve_order = batten::serve::request_order;
 using tests::check_throws;
 using tests::error_is;
@@ -364,13 +364,13 @@ TEST_CASE("blocks of tokens that no step had are written, and checked, too: a re
         one.computed = 9;
         one.scheduled = scheduled;
         one.blocks = {1, 10, 5, -1};
-        CHECK(error_is(write().error()) == error_is(error_code::block_out_of_range, 0, 10, 10));
+        CHECK(error_is(write().error()) == error_is(errors::block_out_of_range, 0, 10, 10));
         CHECK(table.row(0) == line{1, -1, -1, -1});
         one.blocks = {1, 3, 5, -1};
         CHECK(write().has_value());
         CHECK(table.row(0) == line{1, 3, 5, -1});
     }
-    check_throws({error_code::row_out_of_range, no_row, 1, 1, {}}, [&] { table.rows_of.forget(1); });
+    check_throws({errors::row_out_of_range, no_row, 1, 1, {}}, [&] { table.rows_of.forget(1); });
 }
 
 TEST_CASE("views that a step is made of may be temporaries")
@@ -424,7 +424,7 @@ TEST_CASE("the layout of a step and its arrays say the same, and fields of the u
         const serve::step now(live.inputs(), options);
         std::vector<batten::piece> memory(3);
         const serve::step_pieces pieces(now, memory);
-        const auto batch = collate(batten::binned(everything, pieces));
+        const auto batch = collate(batten::packed(everything, pieces));
         const written_arrays found = write_all(now, 5, {.tokens = 8});
         CHECK(batch.rows() == 1);
         CHECK(line_of(batch.token_ids()) == found.ids);
@@ -438,7 +438,7 @@ TEST_CASE("the layout of a step and its arrays say the same, and fields of the u
     const serve::step now(live.inputs(), of_four);
     std::vector<batten::piece> short_memory(2);
     CHECK(error_is(serve::step_pieces::try_make(now, short_memory).error()) ==
-          error_is(error_code::span_too_small, no_row, 3, 2, "pieces"));
+          error_is(errors::span_too_small, no_row, 3, 2, "pieces"));
 }
 
 TEST_CASE("slots are a field of padded and packed rows, too: prompts fill a paged cache")
@@ -453,7 +453,7 @@ TEST_CASE("slots are a field of padded and packed rows, too: prompts fill a page
     CHECK(line_of(left.get<slots>(1)) == line(8, -1));
     CHECK(line_of(left.get<slots>(2)) == line{-1, -1, -1, -1, -1, -1, 20, 21});
     by_blocks.pad_slot = 3;  // of block 0, which is reserved
-    const auto flat = batten::packed_collator<batten::round_up_to<8>, batten::fields<slots>>{{.fields = by_blocks}}(prompts);
+    const auto flat = batten::varlen_collator<batten::round_up_to<8>, batten::fields<slots>>{{.fields = by_blocks}}(prompts);
     CHECK(line_of(flat.get<slots>()) == line{28, 29, 30, 31, 8, 20, 21, 3});
 }
 
@@ -469,15 +469,15 @@ TEST_CASE("a field of slots whose cache, pads or block table do not fit is an er
         change(changed);
         return error_is(collator::try_make({.fields = changed}).error());
     };
-    CHECK(error_is(collator::try_make({}).error()) == error_is(error_code::pool_without_blocks, no_row, 0, 1));
+    CHECK(error_is(collator::try_make({}).error()) == error_is(errors::pool_without_blocks, no_row, 0, 1));
     CHECK(with([](slots& s) { s.cache.block_size = 0; }) ==
-          error_is(error_code::argument_not_positive, no_row, 0, 0, "block_size"));
+          error_is(errors::argument_not_positive, no_row, 0, 0, "block_size"));
     CHECK(with([](slots& s) { s.cache.blocks = 65; }) ==
-          error_is(error_code::value_not_representable, no_row, 259, 0, "slot_mapping"));
+          error_is(errors::value_not_representable, no_row, 259, 0, "slot_mapping"));
     CHECK(with([](slots& s) { s.pad_slot = -1; }) ==
-          error_is(error_code::pad_value_not_representable, no_row, -1, 0, "slot_mapping"));
-    CHECK(with([](slots& s) { s.pad_slot = 4; }) == error_is(error_code::pad_block_not_reserved, no_row, 1, 1));
-    CHECK(with([](slots& s) { s.cache.reserved_blocks = 0; }) == error_is(error_code::pad_block_not_reserved, no_row, 0, 0));
+          error_is(errors::pad_value_not_representable, no_row, -1, 0, "slot_mapping"));
+    CHECK(with([](slots& s) { s.pad_slot = 4; }) == error_is(errors::pad_block_not_reserved, no_row, 1, 1));
+    CHECK(with([](slots& s) { s.cache.reserved_blocks = 0; }) == error_is(errors::pad_block_not_reserved, no_row, 0, 0));
 
     const auto refused = [](const slots& field, const tests::ragged& rows) {
         const collator collate{{.fields = field}};
@@ -488,14 +488,14 @@ TEST_CASE("a field of slots whose cache, pads or block table do not fit is an er
         CHECK(memory == std::vector<std::uint8_t>(64, 77));
         return error_is(reason);
     };
-    CHECK(refused(good, {{1, 2}, {3}}) == error_is(error_code::blocks_missing, 1, 1, 0));
-    CHECK(refused(good, {std::vector<int>(9, 1)}) == error_is(error_code::blocks_missing, 0, 3, 2));
+    CHECK(refused(good, {{1, 2}, {3}}) == error_is(errors::blocks_missing, 1, 1, 0));
+    CHECK(refused(good, {std::vector<int>(9, 1)}) == error_is(errors::blocks_missing, 0, 3, 2));
     slots other = good;
     other.cache.reserved_blocks = 3;
-    CHECK(refused(other, {{1, 2, 3, 4, 5}}) == error_is(error_code::block_reserved, 0, 2, 3));
+    CHECK(refused(other, {{1, 2, 3, 4, 5}}) == error_is(errors::block_reserved, 0, 2, 3));
     other = good;
     other.cache.blocks = 7;
-    CHECK(refused(other, {{1}}) == error_is(error_code::block_out_of_range, 0, 7, 7));
+    CHECK(refused(other, {{1}}) == error_is(errors::block_out_of_range, 0, 7, 7));
 }
 
 namespace {
@@ -507,7 +507,7 @@ struct of_a_prompt {
     constexpr bool check(const auto& /*now*/, const serve::pad_range& pads, batten::error& reason) const
     {
         return pads.end.tokens <= out.size() ||
-               batten::detail::fail(reason, {error_code::span_too_small, no_row, pads.end.tokens, out.size(), "of_a_prompt"});
+               batten::detail::fail(reason, {errors::span_too_small, no_row, pads.end.tokens, out.size(), "of_a_prompt"});
     }
     constexpr void write(const auto& now, const serve::pad_range& pads) const
     {
@@ -534,7 +534,7 @@ TEST_CASE("an array of the user's is written with the others")
     CHECK(line_of(prompt) == line{0, 1, 1, 0, 0, 0, 2, 2});
     CHECK(line_of(positions) == line{3, 1, 2, 3, 4, 4, 0, 0});
     CHECK(error_is(serve::try_write(now, {.tokens = 9}, {}, of_a_prompt{prompt}).error()) ==
-          error_is(error_code::span_too_small, no_row, 9, 8, "of_a_prompt"));
+          error_is(errors::span_too_small, no_row, 9, 8, "of_a_prompt"));
 }
 
 // ---- errors of a step ----------------------------------------------------------------------------------------------------
@@ -543,49 +543,49 @@ TEST_CASE("a request with nothing scheduled, or more than is known, is an error 
 {
     std::vector<live_request> requests = three;
     requests[1].scheduled = 0;
-    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::nothing_scheduled, 1));
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(errors::nothing_scheduled, 1));
     requests[1].scheduled = 7;
-    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::scheduled_past_known, 1, 8, 7));
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(errors::scheduled_past_known, 1, 8, 7));
     requests[1].computed = 9;
     requests[1].scheduled = 1;
-    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::scheduled_past_known, 1, 10, 7));
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(errors::scheduled_past_known, 1, 10, 7));
     requests[1].computed = -1;
     CHECK(step_error(live_requests(requests).inputs(), of_four) ==
-          error_is(error_code::argument_negative, 1, -1, 0, "computed"));
+          error_is(errors::argument_negative, 1, -1, 0, "computed"));
     requests[1].computed = 1;
     requests[1].scheduled = -2;
     CHECK(step_error(live_requests(requests).inputs(), of_four) ==
-          error_is(error_code::argument_negative, 1, -2, 0, "scheduled"));
+          error_is(errors::argument_negative, 1, -2, 0, "scheduled"));
 
     // The largest of their types, so that sums overflow.
     const std::vector<std::uint64_t> computed{0, std::numeric_limits<std::uint64_t>::max(), 0}, scheduled{1, 3, 1};
     const live_requests live(three);
-    CHECK(step_error(serve::step_inputs{live.tokens, computed, scheduled}, {}).code == error_code::scheduled_past_known);
+    CHECK(step_error(serve::step_inputs{live.tokens, computed, scheduled}, {}).code == errors::scheduled_past_known);
 }
 
 TEST_CASE("a request past the maximum context, or past the blocks of its row, is an error that names it")
 {
     serve::step_options options = of_four;
     options.max_context = 4;
-    CHECK(step_error(live_requests(three).inputs(), options) == error_is(error_code::request_over_limit, 1, 5, 4));
+    CHECK(step_error(live_requests(three).inputs(), options) == error_is(errors::request_over_limit, 1, 5, 4));
     options.max_context = 5;
     CHECK(serve::try_step(live_requests(three).inputs(), options).has_value());
 
     std::vector<live_request> requests = three;
     for (live_request& r : requests)
         r.blocks.resize(1);
-    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(error_code::blocks_missing, 1, 2, 1));
+    CHECK(step_error(live_requests(requests).inputs(), of_four) == error_is(errors::blocks_missing, 1, 2, 1));
 }
 
 TEST_CASE("a scheduled token in a block outside of the pool, or in a reserved one, is an error that names the request")
 {
-    for (const auto& [block, code] : {std::pair{10, error_code::block_out_of_range}, {-1, error_code::block_out_of_range},
-                                      {0, error_code::block_reserved}, {1, error_code::block_reserved}}) {
+    for (const auto& [block, code] : {std::pair<int, batten::error_code>{10, errors::block_out_of_range}, {-1, errors::block_out_of_range},
+                                      {0, errors::block_reserved}, {1, errors::block_reserved}}) {
         serve::step_options options = of_four;
         options.reserved_blocks = 2;
         std::vector<live_request> requests = three;
         requests[1].blocks[1] = block;  // the second block of a chunk
-        const int limit = code == error_code::block_reserved ? 2 : 10;
+        const int limit = code == errors::block_reserved ? 2 : 10;
         CHECK(step_error(live_requests(requests).inputs(), options) == error_is(code, 1, block, limit));
         requests = three;
         requests[1].scheduled = 1;  // all take one token
@@ -603,38 +603,38 @@ TEST_CASE("arrays of other lengths, prompts longer than their request, rows that
     const live_requests live(three);
     const std::vector<int> two{1, 1};
     CHECK(step_error(serve::step_inputs{live.tokens, two, live.scheduled, live.blocks(), live.ids}, of_four) ==
-          error_is(error_code::count_mismatch, no_row, 2, 3, "computed"));
+          error_is(errors::count_mismatch, no_row, 2, 3, "computed"));
     CHECK(step_error(serve::step_inputs{live.tokens, live.computed, two, live.blocks(), live.ids}, of_four) ==
-          error_is(error_code::count_mismatch, no_row, 2, 3, "scheduled"));
+          error_is(errors::count_mismatch, no_row, 2, 3, "scheduled"));
     CHECK(step_error(serve::step_inputs{live.tokens, live.computed, live.scheduled, live.blocks(), two}, of_four) ==
-          error_is(error_code::count_mismatch, no_row, 2, 3, "ids"));
+          error_is(errors::count_mismatch, no_row, 2, 3, "ids"));
     CHECK(step_error(serve::step_inputs{live.tokens, live.computed, live.scheduled, live.blocks(), live.ids, two}, of_four) ==
-          error_is(error_code::count_mismatch, no_row, 2, 3, "prompt_lengths"));
+          error_is(errors::count_mismatch, no_row, 2, 3, "prompt_lengths"));
     const batten::matrix_view<const int> short_table(live.blocks().data(), 2, 2, 2);
     CHECK(step_error(serve::step_inputs{live.tokens, live.computed, live.scheduled, short_table, live.ids}, of_four) ==
-          error_is(error_code::count_mismatch, no_row, 2, 3, "blocks"));
+          error_is(errors::count_mismatch, no_row, 2, 3, "blocks"));
 
     std::vector<live_request> requests = three;
     requests[2].prompt = 6;
     CHECK(step_error(live_requests(requests).inputs_with_prompts(), of_four) ==
-          error_is(error_code::prompt_past_end, 2, 6, 5, "prompt_lengths"));
+          error_is(errors::prompt_past_end, 2, 6, 5, "prompt_lengths"));
     requests[2].prompt = -6;
     CHECK(step_error(live_requests(requests).inputs_with_prompts(), of_four) ==
-          error_is(error_code::prompt_length_negative, 2, -6, 0, "prompt_lengths"));
+          error_is(errors::prompt_length_negative, 2, -6, 0, "prompt_lengths"));
 
     const std::vector<int> rows{0, 3}, negative{-1};
-    CHECK(step_error(batten::select(live.inputs(), rows), of_four) == error_is(error_code::row_index_out_of_range, 1, 3, 3));
+    CHECK(step_error(batten::select(live.inputs(), rows), of_four) == error_is(errors::row_index_out_of_range, 1, 3, 3));
     CHECK(step_error(batten::select(live.inputs(), negative), of_four) ==
-          error_is(error_code::row_index_out_of_range, 0, -1, 3));
+          error_is(errors::row_index_out_of_range, 0, -1, 3));
 
     const std::vector<int> matrix(20), lengths{4, 11, 5}, negative_length{4, -1, 5}, inside{4, 7, 5};
     const serve::token_rows over(matrix, 6, lengths), below_zero(matrix, 6, negative_length), too_few(matrix, 7, inside);
     CHECK(step_error(serve::step_inputs{over, live.computed, live.scheduled}, of_four) ==
-          error_is(error_code::row_over_limit, 1, 11, 6));
+          error_is(errors::row_over_limit, 1, 11, 6));
     CHECK(step_error(serve::step_inputs{below_zero, live.computed, live.scheduled}, of_four) ==
-          error_is(error_code::length_negative, 1, -1));
+          error_is(errors::length_negative, 1, -1));
     CHECK(step_error(serve::step_inputs{too_few, live.computed, live.scheduled}, of_four) ==
-          error_is(error_code::span_too_small, 0, 21, 20, "token_rows"));
+          error_is(errors::span_too_small, 0, 21, 20, "token_rows"));
 }
 
 TEST_CASE("a block size of 0, a pool without blocks, a context of nothing are errors of the options")
@@ -642,15 +642,15 @@ TEST_CASE("a block size of 0, a pool without blocks, a context of nothing are er
     const live_requests live(three);
     serve::step_options options = of_four;
     options.block_size = 0;
-    CHECK(step_error(live.inputs(), options) == error_is(error_code::argument_not_positive, no_row, 0, 0, "block_size"));
+    CHECK(step_error(live.inputs(), options) == error_is(errors::argument_not_positive, no_row, 0, 0, "block_size"));
     options = of_four;
     options.max_context = 0;
-    CHECK(step_error(live.inputs(), options) == error_is(error_code::argument_not_positive, no_row, 0, 0, "max_context"));
-    CHECK(step_error(live.inputs(), {.block_size = 4}) == error_is(error_code::pool_without_blocks, no_row, 0, 1));
+    CHECK(step_error(live.inputs(), options) == error_is(errors::argument_not_positive, no_row, 0, 0, "max_context"));
+    CHECK(step_error(live.inputs(), {.block_size = 4}) == error_is(errors::pool_without_blocks, no_row, 0, 1));
     options.max_context = 9;
     options.blocks = std::numeric_limits<std::size_t>::max();
     CHECK(step_error(live.inputs(), options) ==
-          error_is(error_code::size_overflow, no_row, std::numeric_limits<std::size_t>::max(), 4));
+          error_is(errors::size_overflow, no_row, std::numeric_limits<std::size_t>::max(), 4));
 }
 
 // ---- errors of the arrays ------------------------------------------------------------------------------------------------
@@ -673,22 +673,22 @@ TEST_CASE("an array that is too small, or too narrow for what it is to hold, is 
         return error_is(done.error());
     };
     std::vector<std::int32_t> five(5), three_starts(3), two(2);
-    CHECK(fails(arrays::token_ids(five)) == error_is(error_code::span_too_small, no_row, 6, 5, "token_ids"));
-    CHECK(fails(arrays::slot_mapping(five)) == error_is(error_code::span_too_small, no_row, 6, 5, "slot_mapping"));
+    CHECK(fails(arrays::token_ids(five)) == error_is(errors::span_too_small, no_row, 6, 5, "token_ids"));
+    CHECK(fails(arrays::slot_mapping(five)) == error_is(errors::span_too_small, no_row, 6, 5, "slot_mapping"));
     CHECK(fails(arrays::query_start_loc(three_starts)) ==
-          error_is(error_code::span_too_small, no_row, 4, 3, "query_start_loc"));
-    CHECK(fails(arrays::logits_indices(two)) == error_is(error_code::span_too_small, no_row, 3, 2, "logits_indices"));
-    CHECK(fails(arrays::seq_lens(two)) == error_is(error_code::span_too_small, no_row, 3, 2, "seq_lens"));
-    CHECK(fails(arrays::page_indices(two)) == error_is(error_code::span_too_small, no_row, 5, 2, "page_indices"));
+          error_is(errors::span_too_small, no_row, 4, 3, "query_start_loc"));
+    CHECK(fails(arrays::logits_indices(two)) == error_is(errors::span_too_small, no_row, 3, 2, "logits_indices"));
+    CHECK(fails(arrays::seq_lens(two)) == error_is(errors::span_too_small, no_row, 3, 2, "seq_lens"));
+    CHECK(fails(arrays::page_indices(two)) == error_is(errors::span_too_small, no_row, 5, 2, "page_indices"));
     table_memory<> two_rows(2, 2), one_column(3, 1);
-    CHECK(fails(arrays::block_table(two_rows.rows_of)) == error_is(error_code::span_too_small, no_row, 3, 2, "block_table"));
-    CHECK(fails(arrays::block_table(one_column.rows_of)) == error_is(error_code::blocks_missing, 1, 2, 1));
+    CHECK(fails(arrays::block_table(two_rows.rows_of)) == error_is(errors::span_too_small, no_row, 3, 2, "block_table"));
+    CHECK(fails(arrays::block_table(one_column.rows_of)) == error_is(errors::blocks_missing, 1, 2, 1));
 
     std::vector<std::int8_t> narrow(8);
     CHECK(fails(arrays::slot_mapping(narrow), {.slot = -200}) ==
-          error_is(error_code::pad_value_not_representable, no_row, -200, 0, "slot_mapping"));
+          error_is(errors::pad_value_not_representable, no_row, -200, 0, "slot_mapping"));
     CHECK(fails(arrays::token_ids(narrow), {.token_id = 128}) ==
-          error_is(error_code::pad_value_not_representable, no_row, 128, 0, "token_ids"));
+          error_is(errors::pad_value_not_representable, no_row, 128, 0, "token_ids"));
 }
 
 TEST_CASE("tokens, positions, slots, counts and sums beyond their type are errors that name the first that does not fit")
@@ -700,23 +700,23 @@ TEST_CASE("tokens, positions, slots, counts and sums beyond their type are error
     const auto fails = [&](const serve::step_options& options, auto array) {
         return error_is(serve::try_write(serve::step(live.inputs(), options), {}, {}, array).error());
     };
-    CHECK(fails(of_four, arrays::token_ids(narrow)) == error_is(error_code::token_not_representable, 1, 128, 300, "token_ids"));
-    CHECK(fails(of_four, arrays::positions(narrow)) == error_is(error_code::value_not_representable, 1, 128, 0, "positions"));
-    CHECK(fails(of_four, arrays::seq_lens(narrow)) == error_is(error_code::value_not_representable, 1, 129, 0, "seq_lens"));
+    CHECK(fails(of_four, arrays::token_ids(narrow)) == error_is(errors::token_not_representable, 1, 128, 300, "token_ids"));
+    CHECK(fails(of_four, arrays::positions(narrow)) == error_is(errors::value_not_representable, 1, 128, 0, "positions"));
+    CHECK(fails(of_four, arrays::seq_lens(narrow)) == error_is(errors::value_not_representable, 1, 129, 0, "seq_lens"));
     CHECK(fails(of_four, arrays::key_start_loc(narrow)) ==
-          error_is(error_code::value_not_representable, no_row, 230, 0, "key_start_loc"));
+          error_is(errors::value_not_representable, no_row, 230, 0, "key_start_loc"));
     CHECK(fails({.block_size = 4, .blocks = 33}, arrays::slot_mapping(narrow)) ==
-          error_is(error_code::value_not_representable, no_row, 131, 0, "slot_mapping"));
+          error_is(errors::value_not_representable, no_row, 131, 0, "slot_mapping"));
     CHECK(serve::try_write(serve::step(live.inputs(), {.block_size = 4, .blocks = 32}), {}, {}, arrays::slot_mapping(narrow),
                            arrays::computed_lens(narrow))
               .has_value());
     table_memory<std::int8_t> table(2, 60);
     CHECK(fails({.block_size = 4, .blocks = 129}, arrays::block_table(table.rows_of)) ==
-          error_is(error_code::value_not_representable, no_row, 128, 0, "block_table"));
+          error_is(errors::value_not_representable, no_row, 128, 0, "block_table"));
     // A slot needs 64 bits long before a block id does.
     std::vector<std::int32_t> slots(8);
     CHECK(fails({.block_size = 1024, .blocks = (std::size_t{1} << 21) + 1}, arrays::slot_mapping(slots)) ==
-          error_is(error_code::value_not_representable, no_row, (std::uint64_t{1} << 31) + 1023, 0, "slot_mapping"));
+          error_is(errors::value_not_representable, no_row, (std::uint64_t{1} << 31) + 1023, 0, "slot_mapping"));
     std::vector<std::int64_t> wide(8);
     CHECK(serve::try_write(serve::step(live.inputs(), {.block_size = 1024, .blocks = (std::size_t{1} << 21) + 1}), {}, {},
                            arrays::slot_mapping(wide))
@@ -730,7 +730,7 @@ TEST_CASE("sums over the requests that pass the size type are an error")
     const std::vector<std::span<const int>> sequences(5, std::span<const int>(&nothing, length));
     const std::vector<std::size_t> computed(5, length - 1), scheduled(5, 1);
     CHECK(step_error(serve::step_inputs{sequences, computed, scheduled}, {}) ==
-          error_is(error_code::size_overflow, no_row, length, 5));
+          error_is(errors::size_overflow, no_row, length, 5));
 }
 
 TEST_CASE("a row that is written whole must hold blocks of the pool alone; reserved ones may be among them")
@@ -743,9 +743,9 @@ TEST_CASE("a row that is written whole must hold blocks of the pool alone; reser
         const live_requests live(requests);
         const serve::step now(live.inputs(), of_four);
         CHECK(error_is(serve::try_write(now, {}, {}, arrays::block_table(table.rows_of)).error()) ==
-              error_is(error_code::block_out_of_range, 2, 10, 10));
+              error_is(errors::block_out_of_range, 2, 10, 10));
         CHECK(error_is(serve::try_write(now, {}, {}, arrays::page_indices(pages)).error()) ==
-              error_is(error_code::block_out_of_range, 2, 10, 10));
+              error_is(errors::block_out_of_range, 2, 10, 10));
         CHECK(table.cells == std::vector<std::int32_t>(6, 99));
     }
     requests[2].blocks[0] = 0;
@@ -764,7 +764,7 @@ TEST_CASE("blocks of a row that was forgotten, or whose request missed a step, a
         const live_requests live(std::move(of), 2);
         return serve::try_write(serve::step(live.inputs(), of_four), {}, {}, arrays::block_table(table.rows_of));
     };
-    const error_is outside(error_code::block_out_of_range, 2, 10, 10);
+    const error_is outside(errors::block_out_of_range, 2, 10, 10);
     CHECK(write(requests).has_value());
     std::vector<live_request> lost = requests;
     lost[2].blocks[0] = 10;
@@ -783,7 +783,7 @@ TEST_CASE("notes for fewer rows than the table has are an error")
     std::vector<serve::block_row_state> states(3);
     const batten::matrix_view<std::int32_t> table(cells.data(), 3, 2, 2);
     CHECK(error_is(serve::block_rows<std::int32_t>::try_make(table, ids, states).error()) ==
-          error_is(error_code::span_too_small, no_row, 3, 2, "block_rows"));
-    check_throws({error_code::span_too_small, no_row, 3, 2, "block_rows"},
+          error_is(errors::span_too_small, no_row, 3, 2, "block_rows"));
+    check_throws({errors::span_too_small, no_row, 3, 2, "block_rows"},
                  [&] { static_cast<void>(serve::block_rows<std::int32_t>(table, ids, states)); });
 }

@@ -7,7 +7,7 @@
 
 namespace {
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::grid;
@@ -159,8 +159,8 @@ struct negative {
 TEST_CASE("a side whose offset is one column too large is an error before anything is written")
 {
     const collator<one_too_far> collate{{.pad_id = 0, .length = {4}}};
-    CHECK(call_error(collate, ragged{{5, 6, 7}}) == error_is(error_code::offset_past_width, 0, 2, 1));
-    CHECK(call_error(collate, ragged{{}}) == error_is(error_code::offset_past_width, 0, 5, 4));
+    CHECK(call_error(collate, ragged{{5, 6, 7}}) == error_is(errors::offset_past_width, 0, 2, 1));
+    CHECK(call_error(collate, ragged{{}}) == error_is(errors::offset_past_width, 0, 5, 4));
     CHECK(collate.try_collate(ragged{}).has_value());  // it is never asked
 }
 
@@ -168,9 +168,9 @@ TEST_CASE("a side whose offset would overflow a sum is an error, not a write bef
 {
     const collator<beyond_everything> far{{.pad_id = 0, .length = {4}}};
     const auto reason = call_error(far, ragged{{5, 6, 7}});
-    CHECK(reason == error_is(error_code::offset_past_width, 0, static_cast<std::size_t>(-1), 1));
+    CHECK(reason == error_is(errors::offset_past_width, 0, static_cast<std::size_t>(-1), 1));
     const collator<negative> below{{.pad_id = 0, .length = {4}}};
-    CHECK(call_error(below, ragged{{5, 6, 7}}).code == error_code::offset_past_width);
+    CHECK(call_error(below, ragged{{5, 6, 7}}).code == errors::offset_past_width);
 }
 
 struct wrong_for_short_rows {
@@ -180,10 +180,10 @@ struct wrong_for_short_rows {
 TEST_CASE("the error of a side names the first row that it puts wrong")
 {
     const collator<wrong_for_short_rows> collate{{.pad_id = 0, .length = {4}}};
-    CHECK(call_error(collate, ragged{{5, 6, 7}, {1, 2}, {1}, {2}}) == error_is(error_code::offset_past_width, 2, 4, 3));
+    CHECK(call_error(collate, ragged{{5, 6, 7}, {1, 2}, {1}, {2}}) == error_is(errors::offset_past_width, 2, 4, 3));
 }
 
-// ---- pads_count_on needs to know where pads lie -----------------------------------------------------------------------
+// ---- continue_positions needs to know where pads lie -----------------------------------------------------------------------
 
 // Says that its pads come last, and so may be used with positions that count on.
 struct my_right {
@@ -196,7 +196,7 @@ static_assert(!batten::detail::pads_come_last<batten::pad_left>() && !batten::de
 
 TEST_CASE("a user's side that says its pads come last may have positions that count on")
 {
-    using fields = batten::fields<batten::position_ids<std::int32_t, batten::pads_count_on>>;
+    using fields = batten::fields<batten::position_ids<std::int32_t, batten::continue_positions>>;
     const batten::collator<my_right, batten::fixed_length, batten::reject, fields> collate{{.pad_id = 0, .length = {4}}};
     CHECK(line_of(collate(ragged{{5, 6}, {}}).position_ids()) == line{0, 1, 2, 3, 0, 1, 2, 3});
 }

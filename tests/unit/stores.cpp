@@ -54,24 +54,24 @@ TEST_CASE("non-temporal stores write the same bytes, on rows of every length and
     same_bytes<batten::pad_right>(3, 9000);  // rows wider than the stage
 }
 
-TEST_CASE("non-temporal stores keep to the cells of the span, whatever its address and pitch")
+TEST_CASE("non-temporal stores keep to the cells of the span, whatever its address and row_stride")
 {
     const auto sequences = rows_of(11, 40);
     const batten::collator<batten::pad_right, batten::fixed_length, batten::reject, batten::encoder_fields> collate{
         {.pad_id = 0, .stores = batten::non_temporal, .length = {40}}};
     const auto expected = collate(sequences);
     for (std::size_t offset = 0; offset < 9; ++offset)
-        for (const std::size_t pitch : {40U, 43U, 64U}) {
-            std::vector<std::int64_t> ids(offset + 11 * pitch + 16, 77);
+        for (const std::size_t row_stride : {40U, 43U, 64U}) {
+            std::vector<std::int64_t> ids(offset + 11 * row_stride + 16, 77);
             std::vector<std::int64_t> mask(11 * 40);
-            const std::span<std::int64_t> cells(ids.data() + offset, 10 * pitch + 40);
+            const std::span<std::int64_t> cells(ids.data() + offset, 10 * row_stride + 40);
             collate.into(sequences,
-                         batten::outputs{batten::set<batten::token_ids>(cells, pitch), batten::set<batten::attention_mask>(mask)});
+                         batten::outputs{batten::set<batten::token_ids>(cells, row_stride), batten::set<batten::attention_mask>(mask)});
             bool right = true;
             for (std::size_t i = 0; i < ids.size(); ++i) {
-                const bool inside = i >= offset && i - offset < 11 * pitch && (i - offset) % pitch < 40;
+                const bool inside = i >= offset && i - offset < 11 * row_stride && (i - offset) % row_stride < 40;
                 const std::int64_t value =
-                    inside ? expected.token_ids((i - offset) / pitch)[(i - offset) % pitch] : std::int64_t{77};
+                    inside ? expected.token_ids((i - offset) / row_stride)[(i - offset) % row_stride] : std::int64_t{77};
                 right = right && ids[i] == value;
             }
             CHECK(right);

@@ -78,9 +78,9 @@ public:
     }
 
     std::span<T> cells() { return {memory_.get() + offset_, elements_}; }
-    batten::matrix_view<T> matrix(std::size_t rows, std::size_t width, std::size_t pitch = 0)
+    batten::matrix_view<T> matrix(std::size_t rows, std::size_t width, std::size_t row_stride = 0)
     {
-        return {memory_.get() + offset_, rows, width, pitch == 0 ? width : pitch};
+        return {memory_.get() + offset_, rows, width, row_stride == 0 ? width : row_stride};
     }
 
     // Nothing before the cells and nothing behind them was written.
@@ -88,12 +88,12 @@ public:
     // Nothing at all was written.
     bool untouched() const { return is_poison(0, total_); }
     // The cells of each row behind its width were not written, and nothing outside.
-    bool only_rows(std::size_t rows, std::size_t width, std::size_t pitch) const
+    bool only_rows(std::size_t rows, std::size_t width, std::size_t row_stride) const
     {
         bool good = only_inside();
         for (std::size_t r = 0; r < rows; ++r)
             good =
-                good && is_poison(offset_ + r * pitch + width, r + 1 < rows ? offset_ + (r + 1) * pitch : offset_ + elements_);
+                good && is_poison(offset_ + r * row_stride + width, r + 1 < rows ? offset_ + (r + 1) * row_stride : offset_ + elements_);
         return good;
     }
 
@@ -133,18 +133,18 @@ template <class... Field>
 struct guarded_fields<batten::fields<Field...>> {
     std::tuple<guarded<typename Field::value_type>...> all;
 
-    // By a shape, with a pitch or without, each field at an element offset of its own.
+    // By a shape, with a row_stride or without, each field at an element offset of its own.
     template <class Shape>
-    static guarded_fields of(const Shape& shape, std::size_t pitch = 0, std::size_t offset = 65)
+    static guarded_fields of(const Shape& shape, std::size_t row_stride = 0, std::size_t offset = 65)
     {
-        return {{guarded<typename Field::value_type>(shape.template elements<Field>(pitch), offset)...}};
+        return {{guarded<typename Field::value_type>(shape.template elements<Field>(row_stride), offset)...}};
     }
     static guarded_fields of_elements(std::size_t elements) { return {{guarded<typename Field::value_type>(elements)...}}; }
 
-    auto outputs(std::size_t pitch = 0)
+    auto outputs(std::size_t row_stride = 0)
     {
         return [&]<std::size_t... I>(std::index_sequence<I...>) {
-            return batten::outputs{batten::set<Field>(std::get<I>(all).cells(), batten::cell_field<Field> ? pitch : 0)...};
+            return batten::outputs{batten::set<Field>(std::get<I>(all).cells(), batten::cell_field<Field> ? row_stride : 0)...};
         }
         (std::index_sequence_for<Field...>{});
     }
@@ -183,7 +183,7 @@ struct error_is {
     friend bool operator==(const error_is&, const error_is&) = default;
     friend std::ostream& operator<<(std::ostream& out, const error_is& e)
     {
-        return out << "{code " << static_cast<int>(e.code) << ", row " << static_cast<long long>(e.row) << ", "
+        return out << "{" << e.code.name() << ", row " << static_cast<long long>(e.row) << ", "
                    << e.first.text() << ", " << e.second.text() << ", '" << e.field << "'}";
     }
 };
@@ -197,7 +197,7 @@ void check_throws(const batten::error& expected, Throwing throwing)
     bool thrown = false;
     try {
         throwing();
-    } catch (const batten::collate_error& caught) {
+    } catch (const batten::exception& caught) {
         thrown = true;
         CHECK(error_is(caught.error()) == error_is(expected));
         CHECK(caught.what() == expected.message());

@@ -86,12 +86,12 @@ TEST_CASE("padded, packed and binned batches agree on tokens, positions, targets
             {.pad_id = 0, .targets = alignment}};
         const batten::collator<batten::pad_left, batten::dynamic_length, batten::reject, fields> left{
             {.pad_id = 0, .targets = alignment}};
-        const batten::packed_collator<batten::round_up_to<8>, fields> pack{{.pad_id = 0, .targets = alignment}};
-        const batten::binned_collator<batten::dynamic_length, fields> bin{{.pad_id = 0, .targets = alignment}};
+        const batten::varlen_collator<batten::round_up_to<8>, fields> pack{{.pad_id = 0, .targets = alignment}};
+        const batten::packed_collator<batten::dynamic_length, fields> bin{{.pad_id = 0, .targets = alignment}};
         const auto by_right = right(in);
         const auto by_left = left(in);
         const auto by_pack = pack(in);
-        const auto by_bin = bin(batten::binned(in, {pieces, offsets, multiple}));
+        const auto by_bin = bin(batten::packed(in, {pieces, offsets, multiple}));
 
         std::vector<sequence_told> from_right, from_left, from_pack, from_bin(count);
         std::size_t column = 0;

@@ -12,12 +12,12 @@
 #include <random>
 #include <vector>
 
-using batten::error_code;
+namespace errors = batten::errors;
 using batten::extend_cu_seqlens;
 using batten::pad_left;
 using batten::pad_right;
 using batten::try_extend_cu_seqlens;
-using batten::varlen;
+using batten::varlen_map;
 using batten::varlen_shape;
 using tests::check_throws;
 using tests::error_is;
@@ -64,7 +64,7 @@ constexpr bool unpads_in_constant_evaluation()
     std::array<std::int32_t, 4> cu_seqlens{};
     std::array<std::int64_t, 3> indices{};
     std::array<int, 6> again{-1, -1, -1, -1, -1, -1};
-    const varlen rows(lengths, 2, pad_left{});
+    const varlen_map rows(lengths, 2, pad_left{});
     rows.gather_rows(padded, 1, packed);
     rows.cu_seqlens(cu_seqlens);
     rows.indices(indices);
@@ -74,7 +74,7 @@ constexpr bool unpads_in_constant_evaluation()
            again == padded && extend_cu_seqlens(cu_seqlens, longer) == 2 && tests::holds(longer, {0, 1, 1, 3, 3, 3});
 }
 static_assert(unpads_in_constant_evaluation());
-static_assert(varlen(std::span<const int>(), 4).shape() == varlen_shape{0, 4, 0, 0});
+static_assert(varlen_map(std::span<const int>(), 4).shape() == varlen_shape{0, 4, 0, 0});
 
 }  // namespace
 
@@ -82,7 +82,7 @@ TEST_CASE("indices are the cells of real tokens, cu_seqlens where each row of th
 {
     const std::vector<std::int64_t> lengths{2, 0, 3};
     const auto checked = [&](auto side, const line& expected) {
-        const varlen rows(lengths, 4, side);
+        const varlen_map rows(lengths, 4, side);
         CHECK(rows.shape() == varlen_shape{3, 4, 5, 3});
         guarded<std::int64_t> indices(5);
         guarded<std::int32_t> narrow(5), cu_seqlens(4);
@@ -105,8 +105,8 @@ TEST_CASE("unpadding a padded batch's token ids gives the packed batch, with its
 {
     const ragged sequences{{1, 2, 3}, {}, {4}, {5, 6, 7, 8}};
     const auto padded = batten::collator<pad_left, batten::round_up_to<8>>{{.pad_id = 0}}(sequences);
-    const auto packed = batten::packed_collator<>{{.pad_id = 0}}(sequences);
-    const varlen rows(padded.lengths(), padded.width(), pad_left{});
+    const auto packed = batten::varlen_collator<>{{.pad_id = 0}}(sequences);
+    const varlen_map rows(padded.lengths(), padded.width(), pad_left{});
     std::vector<std::int64_t> tokens(rows.shape().tokens);
     std::vector<std::int32_t> cu_seqlens(padded.rows() + 1);
     rows.gather_rows(padded.token_ids(), 1, tokens);
@@ -125,7 +125,7 @@ void check_inverses(std::mt19937& draw, Side side, batten::store_policy stores, 
     std::vector<std::uint16_t> lengths(below(6));
     for (auto& length : lengths)
         length = static_cast<std::uint16_t>(below(width + 1));
-    const varlen rows(lengths, width, side);
+    const varlen_map rows(lengths, width, side);
     const varlen_shape shape = rows.shape();
     std::vector<std::size_t> indices(shape.tokens);
     rows.indices(indices);
@@ -217,19 +217,19 @@ TEST_CASE("cu_seqlens that fit no constant shape are refused before the first wr
         CHECK(out.untouched());
         return error_is(tried.error());
     };
-    CHECK(error_of({0, 1, 2, 3}) == error_is(error_code::span_too_small, no_row, 4, 3, "cu_seqlens"));
-    CHECK(error_of({}) == error_is(error_code::nothing_to_plan, no_row, 0, 0, "cu_seqlens"));
-    CHECK(error_of({1, 2}) == error_is(error_code::offsets_not_from_zero, no_row, 1, 0, "cu_seqlens"));
-    CHECK(error_of({0, 5, 4}) == error_is(error_code::offsets_decrease, 1, 5, 4));
+    CHECK(error_of({0, 1, 2, 3}) == error_is(errors::span_too_small, no_row, 4, 3, "cu_seqlens"));
+    CHECK(error_of({}) == error_is(errors::input_empty, no_row, 0, 0, "cu_seqlens"));
+    CHECK(error_of({1, 2}) == error_is(errors::offsets_not_from_zero, no_row, 1, 0, "cu_seqlens"));
+    CHECK(error_of({0, 5, 4}) == error_is(errors::offsets_decrease, 1, 5, 4));
     CHECK(error_of({0, std::int64_t{1} << 31}) ==
-          error_is(error_code::value_not_representable, no_row, std::int64_t{1} << 31, 0, "cu_seqlens"));
+          error_is(errors::value_not_representable, no_row, std::int64_t{1} << 31, 0, "cu_seqlens"));
 }
 
 TEST_CASE("lengths, sides and spans that do not fit together are errors before the first write")
 {
     // Every call says the same.
     const auto error_of = [](const std::vector<int>& lengths, auto side) {
-        const varlen rows(lengths, 4, side);
+        const varlen_map rows(lengths, 4, side);
         guarded<std::int32_t> out(4);
         guarded<float> hidden(12);
         const std::vector<float> packed(4);
@@ -245,29 +245,29 @@ TEST_CASE("lengths, sides and spans that do not fit together are errors before t
         CHECK(hidden.untouched());
         return error_is(tried.error());
     };
-    CHECK(error_of({1, 5, 2}, pad_left{}) == error_is(error_code::segment_past_row, 1, 5, 4, "the row"));
-    CHECK(error_of({1, 2, -1}, pad_right{}) == error_is(error_code::length_negative, 2, -1));
-    CHECK(error_of({4, 1, 1}, past_the_row{}) == error_is(error_code::offset_past_width, 0, 1, 0));
+    CHECK(error_of({1, 5, 2}, pad_left{}) == error_is(errors::segment_past_row, 1, 5, 4, "the row"));
+    CHECK(error_of({1, 2, -1}, pad_right{}) == error_is(errors::length_negative, 2, -1));
+    CHECK(error_of({4, 1, 1}, past_the_row{}) == error_is(errors::offset_past_width, 0, 1, 0));
 
     const std::vector<int> lengths{1, 2};
-    const varlen rows(lengths, 3);
+    const varlen_map rows(lengths, 3);
     guarded<std::int32_t> out(8);
     CHECK(error_is(rows.try_indices(out.cells().first(2)).error()) ==
-          error_is(error_code::span_too_small, no_row, 3, 2, "indices"));
+          error_is(errors::span_too_small, no_row, 3, 2, "indices"));
     CHECK(error_is(rows.try_cu_seqlens(out.cells().first(4)).error()) ==
-          error_is(error_code::span_too_large, no_row, 3, 4, "cu_seqlens"));
+          error_is(errors::span_too_large, no_row, 3, 4, "cu_seqlens"));
     guarded<float> padded(12), packed(6);
     CHECK(error_is(rows.try_gather_rows(padded.cells(), 2, packed.cells().first(5)).error()) ==
-          error_is(error_code::span_too_small, no_row, 6, 5, "packed"));
+          error_is(errors::span_too_small, no_row, 6, 5, "packed"));
     CHECK(error_is(rows.try_scatter_rows(packed.cells(), 3, padded.cells()).error()) ==
-          error_is(error_code::span_too_small, no_row, 18, 12, "padded"));
+          error_is(errors::span_too_small, no_row, 18, 12, "padded"));
     check_throws(rows.try_gather_rows(padded.cells(), 1, packed.cells()).error(),
                  [&] { rows.gather_rows(padded.cells(), 1, packed.cells()); });
     check_throws(rows.try_scatter_rows(packed.cells(), 1, padded.cells()).error(),
                  [&] { rows.scatter_rows(packed.cells(), 1, padded.cells()); });
     CHECK(rows.try_gather_rows(padded.cells(), std::numeric_limits<std::size_t>::max(), packed.cells()).error().code ==
-          error_code::size_overflow);
-    CHECK(varlen(lengths, std::numeric_limits<std::size_t>::max()).try_shape().error().code == error_code::size_overflow);
+          errors::size_overflow);
+    CHECK(varlen_map(lengths, std::numeric_limits<std::size_t>::max()).try_shape().error().code == errors::size_overflow);
     CHECK(out.untouched());
     CHECK(padded.untouched());
     CHECK(packed.untouched());
@@ -277,20 +277,20 @@ TEST_CASE("totals and cells beyond the type that is asked for are errors, int32 
 {
     const std::size_t half = std::size_t{1} << 30;
     const std::vector<std::size_t> lengths{half, half};
-    const varlen rows(lengths, half);
+    const varlen_map rows(lengths, half);
     std::array<std::int32_t, 3> cu_seqlens{7, 7, 7};
     CHECK(error_is(rows.try_cu_seqlens(cu_seqlens).error()) ==
-          error_is(error_code::value_not_representable, no_row, 2 * half, 0, "cu_seqlens"));
+          error_is(errors::value_not_representable, no_row, 2 * half, 0, "cu_seqlens"));
     CHECK(line_of(cu_seqlens) == line{7, 7, 7});
     std::array<std::int64_t, 3> wide{};
     CHECK(rows.cu_seqlens(wide).tokens == 2 * half);
 
     // The last cell decides, not the number of tokens.
     const std::vector<int> short_rows{1, 1, 1};
-    const varlen far(short_rows, half);
+    const varlen_map far(short_rows, half);
     std::array<std::int32_t, 3> narrow{7, 7, 7};
     CHECK(error_is(far.try_indices(narrow).error()) ==
-          error_is(error_code::value_not_representable, 2, 2 * half, 0, "indices"));
+          error_is(errors::value_not_representable, 2, 2 * half, 0, "indices"));
     CHECK(line_of(narrow) == line{7, 7, 7});
-    CHECK(varlen(short_rows, half - 1).try_indices(narrow).has_value());
+    CHECK(varlen_map(short_rows, half - 1).try_indices(narrow).has_value());
 }

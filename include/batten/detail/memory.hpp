@@ -65,7 +65,7 @@ constexpr auto make_in_memory([[maybe_unused]] std::size_t bytes, Make make) -> 
     } catch (const std::bad_alloc&) {
     } catch (const std::length_error&) {
     }
-    return error{error_code::out_of_memory, error::no_row, bytes, {}, {}};
+    return error::of(errors::out_of_memory, bytes);
 #else
     return make();
 #endif

@@ -10,7 +10,8 @@
 
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
-#include <batten/mask/half.hpp>
+#include <batten/mask/errors.hpp>
+#include <batten/half.hpp>
 #include <batten/mask/intervals.hpp>
 #include <batten/mask/segments.hpp>
 #include <batten/sequences.hpp>
@@ -48,19 +49,19 @@ concept mask_byte = std::integral<T> && sizeof(T) == 1;
 
 namespace detail {
 
-// Rows of `width` elements, `pitch` from one to the next, 0 for the width: the elements needed, or the reason why not.
-constexpr bool count_elements(const dimensions& of, std::size_t width, std::size_t pitch, std::string_view name,
+// Rows of `width` elements, `row_stride` from one to the next, 0 for the width: the elements needed, or the reason why not.
+constexpr bool count_elements(const dimensions& of, std::size_t width, std::size_t row_stride, std::string_view name,
                               std::size_t& least, std::size_t& most, error& reason)
 {
-    if (pitch != 0 && pitch < width)
-        return fail(reason, {error_code::pitch_too_small, error::no_row, width, pitch, name});
-    const std::size_t step = pitch == 0 ? width : pitch;
+    if (row_stride != 0 && row_stride < width)
+        return fail(reason, error::of(errors::row_stride_too_small, width, row_stride, name));
+    const std::size_t step = row_stride == 0 ? width : row_stride;
     std::size_t rows = 0;
     if (!batten::detail::multiply(of.rows, of.queries, rows))
-        return fail(reason, {error_code::size_overflow, error::no_row, of.rows, of.queries, name});
+        return fail(reason, error::of(errors::size_overflow, of.rows, of.queries, name));
     // As many bytes, of the largest element, as pointers can tell apart.
     if (!batten::detail::multiply(rows, step, most) || most > batten::detail::size_limit / 32)
-        return fail(reason, {error_code::size_overflow, error::no_row, rows, step, name});
+        return fail(reason, error::of(errors::size_overflow, rows, step, name));
     least = rows == 0 ? 0 : (rows - 1) * step + width;
     return true;
 }
@@ -73,23 +74,23 @@ constexpr bool is_within(const interval& seen, std::size_t keys) noexcept
 }
 
 // A list of intervals that matches its dimensions, and memory as large as the mask.
-constexpr bool check_dense(std::span<const interval> intervals, const dimensions& of, std::size_t width, std::size_t pitch,
+constexpr bool check_dense(std::span<const interval> intervals, const dimensions& of, std::size_t width, std::size_t row_stride,
                            std::size_t given, std::string_view name, error& reason)
 {
     std::size_t least = 0, most = 0;
-    if (!count_elements(of, width, pitch, name, least, most, reason))
+    if (!count_elements(of, width, row_stride, name, least, most, reason))
         return false;
     const std::size_t count = of.rows * of.queries;
     if (intervals.size() != count)
-        return fail(reason, {intervals.size() < count ? error_code::span_too_small : error_code::span_too_large, error::no_row,
-                             count, intervals.size(), "intervals"});
+        return fail(reason, error::of(intervals.size() < count ? errors::span_too_small : errors::span_too_large,
+                             count, intervals.size(), "intervals"));
     if (given < least)
-        return fail(reason, {error_code::span_too_small, error::no_row, least, given, name});
+        return fail(reason, error::of(errors::span_too_small, least, given, name));
     if (given > most)
-        return fail(reason, {error_code::span_too_large, error::no_row, most, given, name});
+        return fail(reason, error::of(errors::span_too_large, most, given, name));
     for (std::size_t i = 0; i < count; ++i)
         if (!is_within(intervals[i], of.keys))
-            return fail(reason, {error_code::interval_outside_keys, i / of.queries, i % of.queries, of.keys, {}});
+            return fail(reason, error::of_row(errors::interval_outside_keys, i / of.queries, i % of.queries, of.keys));
     return true;
 }
 
@@ -110,28 +111,28 @@ constexpr void fill_row(std::span<T> row, const interval& seen, T inside, T outs
 }
 
 template <class T>
-constexpr void fill_rows(std::span<const interval> intervals, std::size_t keys, std::size_t pitch, std::span<T> out, T inside,
+constexpr void fill_rows(std::span<const interval> intervals, std::size_t keys, std::size_t row_stride, std::span<T> out, T inside,
                          T outside) noexcept
 {
     for (std::size_t i = 0; i < intervals.size(); ++i)
-        fill_row(out.subspan(i * (pitch == 0 ? keys : pitch), keys), intervals[i], inside, outside);
+        fill_row(out.subspan(i * (row_stride == 0 ? keys : row_stride), keys), intervals[i], inside, outside);
 }
 
 }  // namespace detail
 
-// Elements of a mask of bytes or numbers: (rows * queries - 1) * pitch + keys. `pitch`: elements from the keys of one query to
-// those of the next, 0 for the number of keys. Errors: a pitch under the keys; a product that overflows.
-[[nodiscard]] constexpr result<std::size_t> try_dense_elements(const dimensions& of, std::size_t pitch = 0)
+// Elements of a mask of bytes or numbers: (rows * queries - 1) * row_stride + keys. `row_stride`: elements from the keys of one query to
+// those of the next, 0 for the number of keys. Errors: a row_stride under the keys; a product that overflows.
+[[nodiscard]] constexpr result<std::size_t> try_dense_elements(const dimensions& of, std::size_t row_stride = 0)
 {
     std::size_t least = 0, most = 0;
     error reason;
-    if (!detail::count_elements(of, of.keys, pitch, "the mask", least, most, reason))
+    if (!detail::count_elements(of, of.keys, row_stride, "the mask", least, most, reason))
         return reason;
     return least;
 }
-[[nodiscard]] constexpr std::size_t dense_elements(const dimensions& of, std::size_t pitch = 0)
+[[nodiscard]] constexpr std::size_t dense_elements(const dimensions& of, std::size_t row_stride = 0)
 {
-    return try_dense_elements(of, pitch).value();
+    return try_dense_elements(of, row_stride).value();
 }
 
 // Bytes of a mask of bits: rows * queries * ceil(keys / 8).
@@ -146,49 +147,49 @@ constexpr void fill_rows(std::span<const interval> intervals, std::size_t keys, 
 // Writes a byte for each query and key, 1 or 0: what frameworks call a boolean mask.
 //
 // Shapes   intervals [rows, queries] -> out [rows, queries, keys], which is [rows, 1, queries, keys] too.
-// Errors   intervals that do not match `of`; memory too small or too large; a pitch under the keys.
+// Errors   intervals that do not match `of`; memory too small or too large; a row_stride under the keys.
 // Cost     bytes written once.
 template <mask_byte T>
 constexpr result<std::size_t> try_bytes(std::span<const interval> intervals, const dimensions& of, std::span<T> out,
-                                        polarity meaning = polarity::true_attends, std::size_t pitch = 0)
+                                        polarity meaning = polarity::true_attends, std::size_t row_stride = 0)
 {
     error reason;
-    if (!detail::check_dense(intervals, of, of.keys, pitch, out.size(), "the mask", reason))
+    if (!detail::check_dense(intervals, of, of.keys, row_stride, out.size(), "the mask", reason))
         return reason;
     const bool attends = meaning == polarity::true_attends;
-    detail::fill_rows(intervals, of.keys, pitch, out, static_cast<T>(attends), static_cast<T>(!attends));
+    detail::fill_rows(intervals, of.keys, row_stride, out, static_cast<T>(attends), static_cast<T>(!attends));
     return out.size();
 }
 // Returns the number of elements.
 template <mask_byte T>
 constexpr std::size_t bytes(std::span<const interval> intervals, const dimensions& of, std::span<T> out,
-                            polarity meaning = polarity::true_attends, std::size_t pitch = 0)
+                            polarity meaning = polarity::true_attends, std::size_t row_stride = 0)
 {
-    return try_bytes(intervals, of, out, meaning, pitch).value();
+    return try_bytes(intervals, of, out, meaning, row_stride).value();
 }
 
 // Writes the number that is added to each score: 0, or the lowest finite value of T where the key is not seen. Masks are not to
 // be added to one another: two lowest values are -infinity, as is in float16 the lowest value with a score below -16.
 //
 // Shapes   intervals [rows, queries] -> out [rows, queries, keys], which is [rows, 1, queries, keys] too.
-// Errors   intervals that do not match `of`; memory too small or too large; a pitch under the keys.
+// Errors   intervals that do not match `of`; memory too small or too large; a row_stride under the keys.
 // Cost     bytes written once.
 template <additive_element T>
 constexpr result<std::size_t> try_additive(std::span<const interval> intervals, const dimensions& of, std::span<T> out,
-                                           std::size_t pitch = 0)
+                                           std::size_t row_stride = 0)
 {
     error reason;
-    if (!detail::check_dense(intervals, of, of.keys, pitch, out.size(), "the mask", reason))
+    if (!detail::check_dense(intervals, of, of.keys, row_stride, out.size(), "the mask", reason))
         return reason;
-    detail::fill_rows(intervals, of.keys, pitch, out, T{}, lowest_finite<T>);
+    detail::fill_rows(intervals, of.keys, row_stride, out, T{}, lowest_finite<T>);
     return out.size();
 }
 // Returns the number of elements.
 template <additive_element T>
 constexpr std::size_t additive(std::span<const interval> intervals, const dimensions& of, std::span<T> out,
-                               std::size_t pitch = 0)
+                               std::size_t row_stride = 0)
 {
-    return try_additive(intervals, of, out, pitch).value();
+    return try_additive(intervals, of, out, row_stride).value();
 }
 
 // ---- bits -------------------------------------------------------------------------------------------------------------------
@@ -279,7 +280,7 @@ constexpr std::size_t bits(std::span<const interval> intervals, const dimensions
 namespace detail {
 
 // Where the bytes of the last request end, with all offsets within an int32; indptr(request, end) hears of each.
-template <class Indptr, token Q, token K>
+template <class Indptr, integer_number Q, integer_number K>
 constexpr bool count_ragged(const requests<Q, K>& of, std::size_t& bytes, error& reason, Indptr indptr)
 {
     std::size_t r = 0;
@@ -288,13 +289,13 @@ constexpr bool count_ragged(const requests<Q, K>& of, std::size_t& bytes, error&
         [&](const place& at) {
             std::size_t bits = 0;
             if (!batten::detail::multiply(at.queries, at.keys, bits))
-                return fail(reason, {error_code::size_overflow, r, at.queries, at.keys, "the mask"});
+                return fail(reason, error::of_row(errors::size_overflow, r, at.queries, at.keys, "the mask"));
             // Kernels count bits and bytes of a request in 32 bits.
             if (std::cmp_greater(bits, std::numeric_limits<std::int32_t>::max()))
-                return fail(reason, {error_code::value_not_representable, r, bits, {}, "the bits of its mask"});
+                return fail(reason, error::of_row(errors::value_not_representable, r, bits, {}, "the bits of its mask"));
             bytes += bytes_for(bits);
             if (std::cmp_greater(bytes, std::numeric_limits<std::int32_t>::max()))
-                return fail(reason, {error_code::value_not_representable, r, bytes, {}, "indptr"});
+                return fail(reason, error::of_row(errors::value_not_representable, r, bytes, {}, "indptr"));
             indptr(r++, bytes);
             return true;
         },
@@ -304,7 +305,7 @@ constexpr bool count_ragged(const requests<Q, K>& of, std::size_t& bytes, error&
 }  // namespace detail
 
 // Bytes of the masks of all requests, each ceil(queries * keys / 8).
-template <token Q, token K>
+template <integer_number Q, integer_number K>
 [[nodiscard]] constexpr result<std::size_t> try_ragged_bit_bytes(const requests<Q, K>& of)
 {
     std::size_t bytes = 0;
@@ -313,7 +314,7 @@ template <token Q, token K>
         return reason;
     return bytes;
 }
-template <token Q, token K>
+template <integer_number Q, integer_number K>
 [[nodiscard]] constexpr std::size_t ragged_bit_bytes(const requests<Q, K>& of)
 {
     return try_ragged_bit_bytes(of).value();
@@ -328,7 +329,7 @@ template <token Q, token K>
 // Shapes   intervals [all queries], as intervals(requests) writes them -> out [ragged_bit_bytes], indptr [requests + 1].
 // Errors   as of requests; intervals past the keys of their request; other sizes; offsets past an int32.
 // Cost     bytes written once.
-template <token Q, token K>
+template <integer_number Q, integer_number K>
 constexpr result<std::size_t> try_ragged_bits(const requests<Q, K>& of, std::span<const interval> intervals,
                                               std::span<std::uint8_t> out, std::span<std::int32_t> indptr,
                                               polarity meaning = polarity::true_attends,
@@ -340,9 +341,8 @@ constexpr result<std::size_t> try_ragged_bits(const requests<Q, K>& of, std::spa
         return reason;
     count = of.measured().queries;
     const auto differs = [&](std::size_t needed, std::size_t given, std::string_view name) {
-        return needed != given && !detail::fail(reason, {given < needed ? error_code::span_too_small
-                                                                        : error_code::span_too_large,
-                                                         error::no_row, needed, given, name});
+        return needed != given && !detail::fail(reason, error::of(given < needed ? errors::span_too_small
+                                                                        : errors::span_too_large, needed, given, name));
     };
     if (differs(count, intervals.size(), "intervals") || differs(bytes, out.size(), "the mask") ||
         differs(sequences + 1, indptr.size(), "indptr"))
@@ -351,7 +351,7 @@ constexpr result<std::size_t> try_ragged_bits(const requests<Q, K>& of, std::spa
     const auto fits = [&](const place& at) {
         for (std::size_t i = 0; i < at.queries; ++i)
             if (!detail::is_within(intervals[at.first_query + i], at.keys))
-                return detail::fail(reason, {error_code::interval_outside_keys, r, i, at.keys, {}});
+                return detail::fail(reason, error::of_row(errors::interval_outside_keys, r, i, at.keys));
         ++r;
         return true;
     };
@@ -372,7 +372,7 @@ constexpr result<std::size_t> try_ragged_bits(const requests<Q, K>& of, std::spa
     return bytes;
 }
 // Returns the number of bytes.
-template <token Q, token K>
+template <integer_number Q, integer_number K>
 constexpr std::size_t ragged_bits(const requests<Q, K>& of, std::span<const interval> intervals, std::span<std::uint8_t> out,
                                   std::span<std::int32_t> indptr, polarity meaning = polarity::true_attends,
                                   bit_order order = bit_order::little)

@@ -9,6 +9,7 @@
 #define BATTEN_MASK_INTERVALS_HPP_INCLUDED
 
 #include <batten/error.hpp>
+#include <batten/mask/errors.hpp>
 #include <batten/mask/segments.hpp>
 #include <batten/sequences.hpp>
 
@@ -57,12 +58,12 @@ struct query {
 //
 // A mask that needs several intervals for a query (sinks with a window, trees) is no kind, and is not approximated.
 template <class Kind>
-concept attention_kind = std::copy_constructible<Kind> && requires(const Kind& kind, const query& q) {
+concept mask_kind = std::copy_constructible<Kind> && requires(const Kind& kind, const query& q) {
     { kind(q) } -> std::same_as<interval>;
 };
 
 template <class Kind>
-concept checked_kind = attention_kind<Kind> && requires(const Kind& kind, std::size_t n, error& reason) {
+concept checked_kind = mask_kind<Kind> && requires(const Kind& kind, std::size_t n, error& reason) {
     { kind.check(n, reason) } -> std::same_as<bool>;
 };
 
@@ -80,7 +81,7 @@ namespace detail {
 
 constexpr bool check_window(std::int32_t width, error& reason) noexcept
 {
-    return width > 0 || fail(reason, {error_code::argument_not_positive, error::no_row, width, {}, "the window's width"});
+    return width > 0 || fail(reason, error::of(errors::argument_not_positive, width, {}, "the window's width"));
 }
 
 }  // namespace detail
@@ -115,7 +116,7 @@ struct symmetric_window {
 
 // Causal, but every query sees the whole prefix of its sequence: prefix_lm(prompt_lengths), one for each sequence of the
 // arrangement. A prefix longer than its sequence, as truncation leaves it, ends where the sequence does.
-template <token T>
+template <integer_number T>
 struct prefix_lm {
     std::span<const T> lengths;
 
@@ -131,10 +132,10 @@ struct prefix_lm {
     {
         if (lengths.size() != sequences)
             return detail::fail(
-                reason, {error_code::count_mismatch, error::no_row, lengths.size(), sequences, "the prefix lengths"});
+                reason, error::of(errors::count_mismatch, lengths.size(), sequences, "the prefix lengths"));
         for (std::size_t s = 0; s < sequences; ++s)
             if (std::cmp_less(lengths[s], 0))
-                return detail::fail(reason, {error_code::prompt_length_negative, s, lengths[s], {}, {}});
+                return detail::fail(reason, error::of_row(errors::prompt_length_negative, s, lengths[s]));
         return true;
     }
 };
@@ -172,7 +173,7 @@ consteval void require_kind()
 
 // The keys that every one of the kinds lets a query see: causal{} & sliding_window{.width = 4096}. At least one operand of & is
 // a kind of this header, or already an intersection.
-template <attention_kind... Kind>
+template <mask_kind... Kind>
 struct intersection {
     std::tuple<Kind...> kinds;
 
@@ -189,17 +190,17 @@ struct intersection {
     }
 };
 
-template <attention_kind A, attention_kind B>
+template <mask_kind A, mask_kind B>
 [[nodiscard]] constexpr intersection<A, B> operator&(A a, B b)
 {
     return intersection<A, B>(std::move(a), std::move(b));
 }
 
 // A union of masks is no mask of intervals.
-template <attention_kind A, attention_kind B>
+template <mask_kind A, mask_kind B>
 constexpr void operator|(const A& /*a*/, const B& /*b*/)
 {
-    static_assert(!attention_kind<A>,
+    static_assert(!mask_kind<A>,
                   "batten::mask: the union of two masks may need two intervals for a query (sinks with a window): masks are "
                   "combined by & alone");
 }
@@ -230,7 +231,7 @@ constexpr bool check_intervals(const Where& where, const Kind& kind, fully_maske
         return false;
     const dimensions& of = found.of;
     if (policy == fully_masked::attend_to_self && of.keys < of.queries && found.queries != of.rows * of.queries)
-        return fail(reason, {error_code::queries_past_keys, error::no_row, of.queries, of.keys, {}});
+        return fail(reason, error::of(errors::queries_past_keys, of.queries, of.keys));
     return true;
 }
 
@@ -271,8 +272,8 @@ constexpr result<dimensions> try_intervals(const Where& where, const Kind& kind,
     const dimensions& of = found.of;
     const std::size_t count = of.rows * of.queries;
     if (out.size() != count)
-        return error{out.size() < count ? error_code::span_too_small : error_code::span_too_large, error::no_row, count,
-                     out.size(), "intervals"};
+        return error::of(out.size() < count ? errors::span_too_small : errors::span_too_large, count,
+                     out.size(), "intervals");
     std::size_t next = 0, sequence = 0;
     const auto write_pads_up_to = [&](std::size_t end) {
         for (; next < end; ++next)

@@ -9,6 +9,7 @@
 #include <batten/detail/random.hpp>
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
+#include <batten/mask/errors.hpp>
 #include <batten/mask/segments.hpp>
 #include <batten/sequences.hpp>
 
@@ -26,11 +27,11 @@
 namespace batten::mask {
 
 struct mlm_options {
-    double chosen_share = 0.15;              // of tokens (or words) that are predicted
-    double mask_share = 0.8;                 // of those chosen: become mask_id
-    double random_share = 0.1;               // of those chosen: become a random id that is not special. The rest stay
-    std::optional<integer> mask_id{};        // required where mask_share is not 0
-    std::uint64_t vocabulary = 0;            // ids are [0, vocabulary); required where random_share is not 0
+    double mlm_probability = 0.15;              // of tokens (or words) that are predicted
+    double mask_replace_prob = 0.8;                 // of those chosen: become mask_id
+    double random_replace_prob = 0.1;               // of those chosen: become a random id that is not special. The rest stay
+    std::optional<integer> mask_id{};        // required where mask_replace_prob is not 0
+    std::uint64_t vocabulary = 0;            // ids are [0, vocabulary); required where random_replace_prob is not 0
     std::vector<std::int64_t> special_ids{}; // never chosen, never drawn
     integer ignore_index = -100;             // label of a token that is not predicted
     bool at_least_one = false;               // choose one token (or word) of a sequence of which chance chose none
@@ -77,7 +78,7 @@ public:
         return made;
     }
 
-    [[nodiscard]] constexpr const mlm_options& settings() const noexcept { return options_; }
+    [[nodiscard]] constexpr const mlm_options& options() const noexcept { return options_; }
 
     // Hides tokens of a batch in place and writes the labels of all cells: the token where it is predicted, else ignore_index.
     //
@@ -85,7 +86,7 @@ public:
     // Requires  spans that do not overlap.
     // Errors    an arrangement that does not fit together; spans of other sizes; a mask id or vocabulary that Token, or an
     //           ignore_index or token that Label cannot hold.
-    template <arrangement Where, count_range Numbers, token Token, token Label>
+    template <arrangement Where, integer_range Numbers, integer_number Token, integer_number Label>
     constexpr result<mlm_summary> try_into(const Where& where, const Numbers& numbers, std::uint64_t epoch,
                                            std::span<Token> token_ids, std::span<Label> labels,
                                            const mlm_columns& columns = {}) const
@@ -114,7 +115,7 @@ public:
         ignore_up_to(labels.size());
         return sum;
     }
-    template <arrangement Where, count_range Numbers, token Token, token Label>
+    template <arrangement Where, integer_range Numbers, integer_number Token, integer_number Label>
     constexpr mlm_summary into(const Where& where, const Numbers& numbers, std::uint64_t epoch, std::span<Token> token_ids,
                                std::span<Label> labels, const mlm_columns& columns = {}) const
     {
@@ -158,29 +159,29 @@ private:
     {
         const auto is_probability = [&](double share, std::string_view name) {
             return (share >= 0 && share <= 1) ||
-                   detail::fail(reason, {error_code::probability_out_of_range, error::no_row, {}, {}, name});
+                   detail::fail(reason, error::of(errors::probability_out_of_range, {}, {}, name));
         };
-        if (!is_probability(options_.chosen_share, "chosen_share") || !is_probability(options_.mask_share, "mask_share") ||
-            !is_probability(options_.random_share, "random_share"))
+        if (!is_probability(options_.mlm_probability, "mlm_probability") || !is_probability(options_.mask_replace_prob, "mask_replace_prob") ||
+            !is_probability(options_.random_replace_prob, "random_replace_prob"))
             return false;
-        const double replaced = options_.mask_share + options_.random_share;
+        const double replaced = options_.mask_replace_prob + options_.random_replace_prob;
         if (replaced > 1 + 1e-9)  // 1 as the sum of two doubles may round up
-            return detail::fail(reason, {error_code::probabilities_past_one, error::no_row,
-                                         static_cast<std::uint64_t>(replaced * 1e6 + 0.5), {}, {}});
-        if (options_.mask_share > 0 && !options_.mask_id)
-            return detail::fail(reason, {error_code::mask_id_missing, error::no_row, {}, {}, {}});
+            return detail::fail(reason, error::of(errors::probabilities_past_one,
+                                         static_cast<std::uint64_t>(replaced * 1e6 + 0.5)));
+        if (options_.mask_replace_prob > 0 && !options_.mask_id)
+            return detail::fail(reason, error::of(errors::mask_id_missing));
 
         std::vector<std::int64_t>& special = options_.special_ids;
         std::sort(special.begin(), special.end());
         special.erase(std::unique(special.begin(), special.end()), special.end());
         for (const std::int64_t id : special)
             special_in_vocabulary_ += id >= 0 && static_cast<std::uint64_t>(id) < options_.vocabulary ? 1 : 0;
-        if (options_.random_share > 0 && options_.vocabulary <= special_in_vocabulary_)
-            return detail::fail(reason, {error_code::vocabulary_too_small, error::no_row, options_.vocabulary,
-                                         special_in_vocabulary_, {}});
-        chosen_below_ = threshold(options_.chosen_share);
-        masked_below_ = threshold(options_.mask_share);
-        random_below_ = masked_below_ + threshold(options_.random_share);
+        if (options_.random_replace_prob > 0 && options_.vocabulary <= special_in_vocabulary_)
+            return detail::fail(reason, error::of(errors::vocabulary_too_small, options_.vocabulary,
+                                         special_in_vocabulary_));
+        chosen_below_ = threshold(options_.mlm_probability);
+        masked_below_ = threshold(options_.mask_replace_prob);
+        random_below_ = masked_below_ + threshold(options_.random_replace_prob);
         return true;
     }
 
@@ -193,8 +194,8 @@ private:
             return false;
         const std::size_t cells = found.of.rows * found.of.queries;
         const auto is_sized = [&](std::size_t given, std::string_view name) {
-            return given == cells || detail::fail(reason, {given < cells ? error_code::span_too_small
-                                                                         : error_code::span_too_large,
+            return given == cells || detail::fail(reason, {given < cells ? errors::span_too_small
+                                                                         : errors::span_too_large,
                                                            error::no_row, cells, given, name});
         };
         if (!is_sized(ids.size(), "token_ids") || !is_sized(labels.size(), "labels") ||
@@ -202,17 +203,17 @@ private:
             (!columns.special.empty() && !is_sized(columns.special.size(), "special")))
             return false;
         if (numbers != found.sequences)
-            return detail::fail(reason, {error_code::count_mismatch, error::no_row, numbers, found.sequences,
-                                         "the list of sequence numbers"});
-        if (options_.mask_share > 0 && !options_.mask_id->template fits<Token>())
+            return detail::fail(reason, error::of(errors::count_mismatch, numbers, found.sequences,
+                                         "the list of sequence numbers"));
+        if (options_.mask_replace_prob > 0 && !options_.mask_id->template fits<Token>())
             return detail::fail(
-                reason, {error_code::mask_id_not_representable, error::no_row, *options_.mask_id, {}, "token_ids"});
-        if (options_.random_share > 0 && !integer(options_.vocabulary - 1).template fits<Token>())
+                reason, error::of(errors::mask_id_not_representable, *options_.mask_id, {}, "token_ids"));
+        if (options_.random_replace_prob > 0 && !integer(options_.vocabulary - 1).template fits<Token>())
             return detail::fail(
-                reason, {error_code::value_not_representable, error::no_row, options_.vocabulary - 1, {}, "token_ids"});
+                reason, error::of(errors::value_not_representable, options_.vocabulary - 1, {}, "token_ids"));
         if (!options_.ignore_index.template fits<Label>())
             return detail::fail(
-                reason, {error_code::ignore_index_not_representable, error::no_row, options_.ignore_index, {}, "labels"});
+                reason, error::of(errors::ignore_index_not_representable, options_.ignore_index, {}, "labels"));
         return tokens_fit(where, ids, labels, reason);
     }
 
@@ -229,7 +230,7 @@ private:
                 [&](const place& at) {
                     for (std::size_t i = 0; i < at.queries; ++i)
                         if (const Token id = ids[at.row * width + at.first_query + i]; !std::in_range<Label>(id))
-                            return detail::fail(reason, {error_code::token_not_representable, at.row, i, id, "labels"});
+                            return detail::fail(reason, error::of_row(errors::token_not_representable, at.row, i, id, "labels"));
                     return true;
                 },
                 reason);

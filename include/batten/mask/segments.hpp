@@ -4,6 +4,7 @@
 #define BATTEN_MASK_SEGMENTS_HPP_INCLUDED
 
 #include <batten/error.hpp>
+#include <batten/mask/errors.hpp>
 #include <batten/sequences.hpp>
 #include <batten/side.hpp>
 
@@ -51,18 +52,18 @@ struct any_visit {
 };
 
 // lengths[i] as a size, or false with the reason.
-template <token T>
+template <integer_number T>
 constexpr bool length_at(std::span<const T> lengths, std::size_t i, std::size_t& length, error& reason)
 {
     if (std::cmp_less(lengths[i], 0))
-        return fail(reason, {error_code::length_negative, i, lengths[i], {}, {}});
+        return fail(reason, error::of_row(errors::length_negative, i, lengths[i]));
     length = static_cast<std::size_t>(lengths[i]);
     return true;
 }
 
 template <class R>
 concept token_memory = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
-                       token<std::remove_cv_t<std::ranges::range_value_t<R>>> && std::ranges::borrowed_range<R>;
+                       integer_number<std::remove_cv_t<std::ranges::range_value_t<R>>> && std::ranges::borrowed_range<R>;
 
 template <class R>
 using token_of = std::remove_cv_t<std::ranges::range_value_t<R>>;
@@ -85,7 +86,7 @@ concept arrangement = requires(const Where& where, detail::any_visit visit, erro
 // An arrangement: one sequence a row, of `lengths`, in `width` columns:
 //
 //     mask::padded_rows(batch.lengths(), batch.width(), batten::pad_left{})
-template <token T, padding_side Side = pad_right>
+template <integer_number T, padding_side Side = pad_right>
 class padded_rows {
 public:
     constexpr padded_rows(std::span<const T> lengths, std::size_t width, Side side = {}) noexcept
@@ -103,7 +104,7 @@ public:
             if (!detail::length_at(lengths_, r, length, reason))
                 return false;
             if (length > width_)
-                return detail::fail(reason, {error_code::segment_past_row, r, length, width_, "the row"});
+                return detail::fail(reason, error::of_row(errors::segment_past_row, r, length, width_, "the row"));
             if (!visit(place::of_columns(r, side_traits<Side>::offset(side_, length, width_), length)))
                 return false;
         }
@@ -120,7 +121,7 @@ padded_rows(R&&, std::size_t, Side = {}) -> padded_rows<detail::token_of<R>, Sid
 
 // An arrangement: one row of all sequences, sequence s in columns [cu_seqlens[s], cu_seqlens[s + 1]). Columns from the last
 // offset up to `width` are pads.
-template <token T>
+template <integer_number T>
 class packed_row {
 public:
     constexpr explicit packed_row(std::span<const T> cu_seqlens) noexcept : packed_row(cu_seqlens, 0)
@@ -136,13 +137,13 @@ public:
     constexpr bool walk(Visit&& visit, error& reason) const
     {
         if (offsets_.empty())
-            return detail::fail(reason, {error_code::nothing_to_plan, error::no_row, {}, {}, "cu_seqlens"});
+            return detail::fail(reason, error::of(errors::input_empty, {}, {}, "cu_seqlens"));
         if (offsets_.front() != 0)
             return detail::fail(reason,
-                                {error_code::offsets_not_from_zero, error::no_row, offsets_.front(), {}, "cu_seqlens"});
+                                error::of(errors::offsets_not_from_zero, offsets_.front(), {}, "cu_seqlens"));
         for (std::size_t s = 0; s + 1 < offsets_.size(); ++s) {
             if (offsets_[s + 1] < offsets_[s])
-                return detail::fail(reason, {error_code::offsets_decrease, s, offsets_[s], offsets_[s + 1], {}});
+                return detail::fail(reason, error::of_row(errors::offsets_decrease, s, offsets_[s], offsets_[s + 1]));
             const auto begin = static_cast<std::size_t>(offsets_[s]);
             if (!visit(place::of_columns(0, begin, static_cast<std::size_t>(offsets_[s + 1]) - begin)))
                 return false;
@@ -161,7 +162,7 @@ packed_row(R&&, std::size_t) -> packed_row<detail::token_of<R>>;
 
 // An arrangement: rows of `width` columns whose sequences are told by a number in each column, as the field segment_ids writes
 // it. A run of one number is a sequence, 0 a pad.
-template <token T>
+template <integer_number T>
 class rows_by_segment_ids {
 public:
     constexpr rows_by_segment_ids(std::span<const T> segment_ids, std::size_t width) noexcept : ids_(segment_ids), width_(width)
@@ -179,7 +180,7 @@ public:
         const std::size_t rows = measured().rows;
         if (ids_.size() != rows * width_)
             return detail::fail(
-                reason, {error_code::span_too_large, error::no_row, rows * width_, ids_.size(), "segment_ids"});
+                reason, error::of(errors::span_too_large, rows * width_, ids_.size(), "segment_ids"));
         for (std::size_t r = 0; r < rows; ++r) {
             const std::span<const T> row = ids_.subspan(r * width_, width_);
             for (std::size_t first = 0, last = 0; first < width_; first = last) {
@@ -201,7 +202,7 @@ rows_by_segment_ids(R&&, std::size_t) -> rows_by_segment_ids<detail::token_of<R>
 
 // An arrangement: requests as kernels for serving take them, queries packed one behind the other, each over the keys of its own
 // request, counted from 0. A request's queries are the last of its keys: chunked prefill, speculation.
-template <token Q, token K = Q>
+template <integer_number Q, integer_number K = Q>
 class requests {
 public:
     constexpr requests(std::span<const Q> query_lengths, std::span<const K> key_lengths) noexcept
@@ -227,14 +228,14 @@ public:
     {
         if (queries_.size() != keys_.size())
             return detail::fail(
-                reason, {error_code::count_mismatch, error::no_row, keys_.size(), queries_.size(), "key_lengths"});
+                reason, error::of(errors::count_mismatch, keys_.size(), queries_.size(), "key_lengths"));
         std::size_t first = 0;
         for (std::size_t r = 0; r < queries_.size(); ++r) {
             std::size_t queries = 0, keys = 0;
             if (!detail::length_at(queries_, r, queries, reason) || !detail::length_at(keys_, r, keys, reason))
                 return false;
             if (queries > keys)
-                return detail::fail(reason, {error_code::queries_past_keys, r, queries, keys, {}});
+                return detail::fail(reason, error::of_row(errors::queries_past_keys, r, queries, keys));
             if (!visit(place{0, first, queries, 0, keys}))
                 return false;
             first += queries;
@@ -284,25 +285,25 @@ constexpr bool check_arrangement(const Where& where, arranged& found, error& rea
     const dimensions& of = found.of;
     std::size_t cells = 0;
     if (!batten::detail::multiply(of.rows, of.queries, cells))
-        return fail(reason, {error_code::size_overflow, error::no_row, of.rows, of.queries, {}});
+        return fail(reason, error::of(errors::size_overflow, of.rows, of.queries));
     if (std::cmp_greater(of.keys, std::numeric_limits<std::int32_t>::max()))
-        return fail(reason, {error_code::value_not_representable, error::no_row, of.keys, {}, "intervals"});
+        return fail(reason, error::of(errors::value_not_representable, of.keys, {}, "intervals"));
     std::size_t row = 0, free = 0;
     return where.walk(
         [&](const place& at) {
             if (at.row >= of.rows)
-                return fail(reason, {error_code::segment_row_out_of_range, error::no_row, at.row, of.rows, {}});
+                return fail(reason, error::of(errors::segment_row_out_of_range, at.row, of.rows));
             if (at.row > row)
                 free = 0;
             if (at.row < row || at.first_query < free)
-                return fail(reason, {error_code::segment_misplaced, at.row, at.first_query, free, {}});
+                return fail(reason, error::of_row(errors::segment_misplaced, at.row, at.first_query, free));
             if (at.first_query > of.queries || at.queries > of.queries - at.first_query)
                 return fail(reason,
-                            {error_code::segment_past_row, at.row, at.first_query + at.queries, of.queries, "its queries"});
+                            error::of_row(errors::segment_past_row, at.row, at.first_query + at.queries, of.queries, "its queries"));
             if (at.first_key > of.keys || at.keys > of.keys - at.first_key)
-                return fail(reason, {error_code::segment_past_row, at.row, at.first_key + at.keys, of.keys, "its keys"});
+                return fail(reason, error::of_row(errors::segment_past_row, at.row, at.first_key + at.keys, of.keys, "its keys"));
             if (at.queries > at.keys)
-                return fail(reason, {error_code::queries_past_keys, at.row, at.queries, at.keys, {}});
+                return fail(reason, error::of_row(errors::queries_past_keys, at.row, at.queries, at.keys));
             row = at.row;
             free = at.first_query + at.queries;
             found.sequences += 1;

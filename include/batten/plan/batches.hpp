@@ -7,6 +7,7 @@
 #include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
+#include <batten/plan/errors.hpp>
 #include <batten/length.hpp>
 #include <batten/plan/order.hpp>
 #include <batten/sequences.hpp>
@@ -185,19 +186,19 @@ private:
     constexpr bool check(error& reason)
     {
         const auto positive = [&](std::size_t value, std::string_view name) {
-            return value != 0 || fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, name});
+            return value != 0 || fail(reason, error::of(errors::argument_not_positive, 0, {}, name));
         };
         if (!positive(options_.rows, "rows") || !positive(options_.budget, "budget") ||
             !positive(options_.multiple, "multiple") || !positive(options_.window, "window") ||
             !positive(options_.batches_per_step, "batches_per_step"))
             return false;
         if (options_.rows == no_limit && options_.budget == no_limit)
-            return fail(reason, {error_code::batches_unlimited, error::no_row, {}, {}, {}});
+            return fail(reason, error::of(errors::batches_unlimited));
         if (options_.group == grouping::bucketed && !options_.edges.check(reason))
             return false;
         // Filling the last batch and the last step may repeat rows: they need numbers of places, too.
         if (count_ > std::numeric_limits<Index>::max() / 2 || options_.batches_per_step > std::numeric_limits<Index>::max() / 2)
-            return fail(reason, {error_code::size_overflow, error::no_row, count_, sizeof(Index), {}});
+            return fail(reason, error::of(errors::size_overflow, count_, sizeof(Index)));
         return check_lengths(reason);
     }
 
@@ -210,7 +211,7 @@ private:
             return over_limit([&](std::size_t n) { return n > options_.edges.limit(); }, options_.edges.limit(), reason);
         const std::size_t widest = bucketed ? options_.edges.limit() : longest_;
         if (widest > std::numeric_limits<Index>::max() - (options_.multiple - 1))
-            return fail(reason, {error_code::size_overflow, error::no_row, widest, options_.multiple, {}});
+            return fail(reason, error::of(errors::size_overflow, widest, options_.multiple));
         // Rows are named by their length; a budget counts the width that this is rounded up to.
         if (options_.over == over_budget::is_error && options_.budget != no_limit && width_for(longest_) > options_.budget)
             return over_limit([&](std::size_t n) { return width_for(n) > options_.budget; }, options_.budget, reason);
@@ -223,7 +224,7 @@ private:
         std::size_t i = 0;
         while (!is_over(length(i)))
             ++i;
-        return fail(reason, {error_code::row_over_limit, i, length(i), limit, {}});
+        return fail(reason, error::of_row(errors::row_over_limit, i, length(i), limit));
     }
 
     // ---- widths and limits
@@ -585,7 +586,7 @@ private:
 // Cost     O(n + longest); memory of the plan 4 bytes a sequence and 8 a batch (Index of 4 bytes), while it is made up to 12
 //          bytes a sequence and 12 a batch more.
 template <std::unsigned_integral Index = std::uint32_t, std::ranges::random_access_range Lengths>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr result<batch_plan<Index>> try_batches(const Lengths& lengths, const batch_options& options)
 {
     batch_plan<Index> plan;
@@ -595,7 +596,7 @@ template <std::unsigned_integral Index = std::uint32_t, std::ranges::random_acce
     return plan;
 }
 template <std::unsigned_integral Index = std::uint32_t, std::ranges::random_access_range Lengths>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr batch_plan<Index> batches(const Lengths& lengths, const batch_options& options)
 {
     return try_batches<Index>(lengths, options).value();

@@ -6,6 +6,7 @@
 #include <batten/detail/halving.hpp>
 #include <batten/error.hpp>
 #include <batten/length.hpp>
+#include <batten/plan/errors.hpp>
 #include <batten/plan/histogram.hpp>
 
 #include <algorithm>
@@ -83,15 +84,15 @@ struct candidates {
 constexpr bool find_candidates(const histogram& lengths, const edge_options& options, candidates& found, error& reason)
 {
     if (options.max_edges == 0)
-        return fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "max_edges"});
+        return fail(reason, error::of(errors::argument_not_positive, 0, {}, "max_edges"));
     if (options.multiple == 0)
-        return fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "multiple"});
+        return fail(reason, error::of(errors::argument_not_positive, 0, {}, "multiple"));
     if (options.maximum && *options.maximum == 0)
-        return fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "maximum"});
+        return fail(reason, error::of(errors::argument_not_positive, 0, {}, "maximum"));
     if (lengths.empty() && !options.maximum)
-        return fail(reason, {error_code::nothing_to_plan, error::no_row, {}, {}, "the histogram"});
+        return fail(reason, error::of(errors::input_empty, {}, {}, "the histogram"));
     if (options.maximum && lengths.longest() > *options.maximum)
-        return fail(reason, {error_code::width_past_maximum, error::no_row, lengths.longest(), *options.maximum, {}});
+        return fail(reason, error::of(errors::width_past_maximum, lengths.longest(), *options.maximum));
     std::uint64_t sequences = 0;
     const auto add = [&](std::size_t width) {
         if (found.widths.empty() || found.widths.back() != width) {
@@ -105,7 +106,7 @@ constexpr bool find_candidates(const histogram& lengths, const edge_options& opt
         const std::size_t length = std::max<std::size_t>(b.length, 1);
         const std::size_t missing = (options.multiple - length % options.multiple) % options.multiple;
         if (length > batten::detail::size_limit - missing)
-            return fail(reason, {error_code::size_overflow, error::no_row, length, options.multiple, {}});
+            return fail(reason, error::of(errors::size_overflow, length, options.multiple));
         sequences += b.count;
         add(options.maximum ? std::min(length + missing, *options.maximum) : length + missing);
     }
@@ -195,18 +196,18 @@ template <width_cost Cost = padded_tokens>
     if (!detail::find_candidates(lengths, options, found, reason))
         return reason;
     if (found.widths.size() > std::numeric_limits<std::uint32_t>::max())
-        return error{error_code::size_overflow, error::no_row, found.widths.size(), options.max_edges, {}};
+        return error::of(errors::size_overflow, found.widths.size(), options.max_edges);
     std::vector<value> costs;
     costs.reserve(found.widths.size());
     for (const std::size_t width : found.widths) {
         costs.push_back(cost(width));
         if (costs.size() > 1 && !(costs[costs.size() - 2] <= costs.back()))
-            return error{error_code::cost_decreases, error::no_row, found.widths[costs.size() - 2], width, {}};
+            return error::of(errors::cost_decreases, found.widths[costs.size() - 2], width);
     }
     // The dearest ladder, one bucket, bounds every sum of the program.
     if constexpr (std::integral<value>)
         if (costs.back() != 0 && found.sequences.back() > std::numeric_limits<value>::max() / costs.back())
-            return error{error_code::size_overflow, error::no_row, found.sequences.back(), costs.back(), {}};
+            return error::of(errors::size_overflow, found.sequences.back(), costs.back());
     edge_choice<value> choice;
     detail::edge_program<value> program(found, std::move(costs));
     for (const std::size_t at : program.solve(options.max_edges, choice.cost))
@@ -230,11 +231,11 @@ template <width_cost Cost = padded_tokens>
     for (const histogram::bin& b : lengths.bins()) {
         const auto edge = std::lower_bound(edges.begin(), edges.end(), b.length);
         if (edge == edges.end())
-            return error{error_code::width_past_maximum, error::no_row, b.length, edges.empty() ? 0 : edges.back(), {}};
+            return error::of(errors::width_past_maximum, b.length, edges.empty() ? 0 : edges.back());
         const value each = cost(*edge);
         if constexpr (std::integral<value>)
             if (each != 0 && b.count > (std::numeric_limits<value>::max() - total) / each)
-                return error{error_code::size_overflow, error::no_row, b.count, each, {}};
+                return error::of(errors::size_overflow, b.count, each);
         total += static_cast<value>(b.count) * each;
     }
     return total;

@@ -5,6 +5,7 @@
 #define BATTEN_PLAN_HISTOGRAM_HPP_INCLUDED
 
 #include <batten/error.hpp>
+#include <batten/plan/errors.hpp>
 #include <batten/sequences.hpp>
 
 #include <algorithm>
@@ -111,7 +112,7 @@ private:
         std::size_t longest = 0;
         for (const auto length : lengths) {
             if (std::cmp_less(length, 0))
-                return batten::detail::fail(reason, {error_code::length_negative, n, length, {}, {}});
+                return batten::detail::fail(reason, error::of_row(errors::length_negative, n, length));
             longest = std::max(longest, static_cast<std::size_t>(length));
             ++n;
         }
@@ -141,7 +142,7 @@ private:
             if (kept != 0 && bins_[kept - 1].length == b.length) {
                 if (!add(bins_[kept - 1].count, b.count, bins_[kept - 1].count))
                     return batten::detail::fail(reason,
-                                                {error_code::size_overflow, error::no_row, bins_[kept - 1].count, b.count, {}});
+                                                error::of(errors::size_overflow, bins_[kept - 1].count, b.count));
             } else {
                 bins_[kept++] = b;
             }
@@ -155,7 +156,7 @@ private:
         for (const bin& b : bins_) {
             const bool fits = b.length == 0 || b.count <= static_cast<std::uint64_t>(-1) / b.length;
             if (!fits || !add(tokens_, b.count * b.length, tokens_) || !add(sequences_, b.count, sequences_))
-                return batten::detail::fail(reason, {error_code::size_overflow, error::no_row, b.count, b.length, {}});
+                return batten::detail::fail(reason, error::of(errors::size_overflow, b.count, b.length));
         }
         return true;
     }

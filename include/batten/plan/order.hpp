@@ -6,6 +6,7 @@
 #include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
+#include <batten/plan/errors.hpp>
 #include <batten/sequences.hpp>
 
 #include <algorithm>
@@ -64,7 +65,7 @@ constexpr bool find_longest(const Lengths& lengths, std::size_t& longest, error&
     for (std::size_t i = 0; i < n; ++i) {
         const auto value = batten::detail::element_at(lengths, i);
         if (std::cmp_less(value, 0)) [[unlikely]]
-            return fail(reason, {error_code::length_negative, i, value, {}, {}});
+            return fail(reason, error::of_row(errors::length_negative, i, value));
         longest = std::max(longest, static_cast<std::size_t>(value));
     }
     return true;
@@ -201,15 +202,15 @@ constexpr void sorted_windows(const Lengths& lengths, std::size_t longest, std::
 // Cost     two passes over the lengths and one over the order; where the longest is out of all proportion to n, two for every
 //          16 bits of it. Memory beside the order: a table of lengths up to 4 n + 65,536; n numbers more in the second case.
 template <std::ranges::random_access_range Lengths, std::unsigned_integral Index>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr result<std::size_t> try_stable_order(const Lengths& lengths, std::span<Index> order)
 {
     const auto n = static_cast<std::size_t>(std::ranges::size(lengths));
     if (order.size() != n)
-        return error{order.size() < n ? error_code::span_too_small : error_code::span_too_large, error::no_row, n, order.size(),
-                     "the order"};
+        return error::of(order.size() < n ? errors::span_too_small : errors::span_too_large, n, order.size(),
+                     "the order");
     if (n > std::numeric_limits<Index>::max())
-        return error{error_code::size_overflow, error::no_row, n, sizeof(Index), {}};
+        return error::of(errors::size_overflow, n, sizeof(Index));
     std::size_t longest = 0;
     error reason;
     if (!detail::find_longest(lengths, longest, reason))
@@ -219,7 +220,7 @@ template <std::ranges::random_access_range Lengths, std::unsigned_integral Index
 }
 // Returns the longest length.
 template <std::ranges::random_access_range Lengths, std::unsigned_integral Index>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 constexpr std::size_t stable_order(const Lengths& lengths, std::span<Index> order)
 {
     return try_stable_order(lengths, order).value();

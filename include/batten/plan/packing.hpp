@@ -3,13 +3,16 @@
 #ifndef BATTEN_PLAN_PACKING_HPP_INCLUDED
 #define BATTEN_PLAN_PACKING_HPP_INCLUDED
 
+#include <batten/bins.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/error.hpp>
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
+#include <batten/plan/errors.hpp>
 #include <batten/plan/histogram.hpp>
 #include <batten/plan/order.hpp>
 #include <batten/sequences.hpp>
+#include <batten/targets.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -151,7 +154,7 @@ struct piece_rule {
     }
     constexpr std::size_t slots_of(std::size_t tokens) const noexcept
     {
-        const std::size_t columns = batten::detail::columns_of(targets, tokens);
+        const std::size_t columns = batten::columns_of(targets, tokens);
         return multiple == 1 ? columns : columns / multiple + (columns % multiple != 0 ? 1 : 0);
     }
 };
@@ -159,20 +162,20 @@ struct piece_rule {
 constexpr bool make_rule(const packing_options& options, piece_rule& rule, error& reason)
 {
     const auto positive = [&](std::size_t value, std::string_view name) {
-        return value != 0 || fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, name});
+        return value != 0 || fail(reason, error::of(errors::argument_not_positive, 0, {}, name));
     };
     if (!positive(options.capacity, "capacity") || !positive(options.max_per_bin, "max_per_bin") ||
         !positive(options.slot_multiple, "slot_multiple") || !positive(options.bins_multiple, "bins_multiple"))
         return false;
     if (options.capacity < options.slot_multiple)
-        return fail(reason, {error_code::capacity_too_small, error::no_row, options.capacity, options.slot_multiple, {}});
+        return fail(reason, error::of(errors::capacity_too_small, options.capacity, options.slot_multiple));
     rule.slots = options.capacity / options.slot_multiple;
-    rule.longest = batten::detail::tokens_of(options.targets, rule.slots * options.slot_multiple);
+    rule.longest = batten::tokens_of(options.targets, rule.slots * options.slot_multiple);
     rule.step = rule.longest;
     rule.multiple = options.slot_multiple;
     rule.targets = options.targets;
     if (options.over == over_capacity::is_split_with_overlap && --rule.step == 0)
-        return fail(reason, {error_code::capacity_too_small, error::no_row, options.capacity, 2, {}});
+        return fail(reason, error::of(errors::capacity_too_small, options.capacity, 2));
     return true;
 }
 
@@ -190,23 +193,23 @@ public:
     {
         constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
         if (size_ > most)
-            return fail(reason, {error_code::value_not_representable, error::no_row, size_ - 1, {}, "piece.sequence"});
+            return fail(reason, error::of(errors::value_not_representable, size_ - 1, {}, "piece.sequence"));
         std::size_t pieces = 0;
         std::size_t i = 0;
         for (const auto length : lengths_) {
             if (std::cmp_less(length, 0))
-                return fail(reason, {error_code::length_negative, i, length, {}, {}});
+                return fail(reason, error::of_row(errors::length_negative, i, length));
             if (options.over == over_capacity::is_error && std::cmp_greater(length, rule_.longest))
-                return fail(reason, {error_code::row_over_limit, i, length, rule_.longest, {}});
+                return fail(reason, error::of_row(errors::row_over_limit, i, length, rule_.longest));
             if (std::cmp_greater(length, most))
-                return fail(reason, {error_code::value_not_representable, i, length, {}, "piece.length"});
+                return fail(reason, error::of_row(errors::value_not_representable, i, length, {}, "piece.length"));
             pieces += rule_.pieces(static_cast<std::size_t>(length));
             ++i;
         }
         if (pieces == size_)
             return true;
         if (pieces > most)
-            return fail(reason, {error_code::value_not_representable, error::no_row, pieces, {}, "the order of pieces"});
+            return fail(reason, error::of(errors::value_not_representable, pieces, {}, "the order of pieces"));
         cut_.reserve(pieces);
         for (std::size_t r = 0; r < size_; ++r)
             for (std::size_t k = 0; k < rule_.pieces(length(r)); ++k)
@@ -287,8 +290,8 @@ constexpr void set_limits(bin_problem& problem, const packing_options& options, 
 }
 constexpr bool check_slots(const bin_problem& problem, const packing_options& options, error& reason)
 {
-    return problem.slots <= most_slots || fail(reason, {error_code::capacity_too_large, error::no_row, options.capacity,
-                                                        most_slots * options.slot_multiple, {}});
+    return problem.slots <= most_slots || fail(reason, error::of(errors::capacity_too_large, options.capacity,
+                                                        most_slots * options.slot_multiple));
 }
 
 // How many bins pieces need at the least. L2 of Martello and Toth: for every size k up to half a bin, pieces over bin - k have
@@ -339,7 +342,7 @@ constexpr bool find_bounds_of(const piece_list<Lengths>& pieces, const packing_o
     bin_problem problem;
     for (std::size_t i = counted->bins().size(); i-- > 0;)
         if (const histogram::bin& b = counted->bins()[i]; !problem.add(b.length, b.count))
-            return fail(reason, {error_code::size_overflow, error::no_row, b.length, b.count, {}});
+            return fail(reason, error::of(errors::size_overflow, b.length, b.count));
     set_limits(problem, options, rule);
     bounds = find_bounds(problem);
     return true;
@@ -628,7 +631,7 @@ constexpr bool pack_lengths(const Lengths& lengths, const packing_options& optio
                                                 [&](std::uint32_t i) { return pieces.slots(i) < size; });
         const auto begin = static_cast<std::size_t>(first - order.begin());
         if (!problem.add(size, end - begin))
-            return fail(reason, {error_code::size_overflow, error::no_row, size, end - begin, {}});
+            return fail(reason, error::of(errors::size_overflow, size, end - begin));
         next.push_back(begin);
         end = begin;
     }
@@ -660,14 +663,14 @@ constexpr bool pack_histogram(const histogram& lengths, const packing_options& o
     if (!make_rule(options, rule, reason))
         return false;
     if (options.over == over_capacity::is_error && lengths.longest() > rule.longest)
-        return fail(reason, {error_code::row_over_limit, error::no_row, lengths.longest(), rule.longest, {}});
+        return fail(reason, error::of(errors::row_over_limit, lengths.longest(), rule.longest));
     // Pieces of a cut: whole ones, and the rest of each.
     std::vector<histogram::bin> cut;
     std::uint64_t whole = 0;
     for (const histogram::bin& b : lengths.bins()) {
         const std::size_t pieces = rule.pieces(b.length);
         if (pieces - 1 > (std::numeric_limits<std::uint64_t>::max() - whole) / b.count)
-            return fail(reason, {error_code::size_overflow, error::no_row, pieces, b.count, {}});
+            return fail(reason, error::of(errors::size_overflow, pieces, b.count));
         whole += b.count * (pieces - 1);
         cut.push_back({b.length - (pieces - 1) * rule.step, b.count});
     }
@@ -680,7 +683,7 @@ constexpr bool pack_histogram(const histogram& lengths, const packing_options& o
         const histogram::bin& b = all->bins()[i];
         const std::size_t size = rule.slots_of(b.length);
         if (!problem.add(size, b.count))
-            return fail(reason, {error_code::size_overflow, error::no_row, size, b.count, {}});
+            return fail(reason, error::of(errors::size_overflow, size, b.count));
     }
     set_limits(problem, options, rule);
     if (!check_slots(problem, options, reason))
@@ -709,7 +712,7 @@ constexpr bool pack_histogram(const histogram& lengths, const packing_options& o
 //          sequences, or longer ones, than a piece counts.
 // Cost     O(n).
 template <std::ranges::random_access_range Lengths>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr result<packing> try_next_fit(const Lengths& lengths, const packing_options& options)
 {
     error reason;
@@ -741,7 +744,7 @@ template <std::ranges::random_access_range Lengths>
     return packed;
 }
 template <std::ranges::random_access_range Lengths>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr packing next_fit(const Lengths& lengths, const packing_options& options)
 {
     return try_next_fit(lengths, options).value();
@@ -753,7 +756,7 @@ template <std::ranges::random_access_range Lengths>
 // Cost     O(n + longest + capacity), the lengths are sorted by counting; of a histogram O(distinct lengths + capacity) and
 //          what patterns there are, whatever n is.
 template <std::ranges::random_access_range Lengths>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr result<packing> try_best_fit(const Lengths& lengths, const packing_options& options)
 {
     packing packed;
@@ -771,7 +774,7 @@ template <std::ranges::random_access_range Lengths>
     return packed;
 }
 template <std::ranges::random_access_range Lengths>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr packing best_fit(const Lengths& lengths, const packing_options& options)
 {
     return try_best_fit(lengths, options).value();

@@ -9,6 +9,7 @@
 
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
+#include <batten/plan/errors.hpp>
 #include <batten/plan/batches.hpp>
 #include <batten/sequences.hpp>
 
@@ -69,11 +70,11 @@ template <std::unsigned_integral Index>
                                                                  std::size_t ranks, std::size_t first = 0)
 {
     if (ranks == 0)
-        return error{error_code::argument_not_positive, error::no_row, 0, {}, "ranks"};
+        return error::of(errors::argument_not_positive, 0, {}, "ranks");
     if (rank >= ranks)
-        return error{error_code::rank_out_of_range, error::no_row, rank, ranks, {}};
+        return error::of(errors::rank_out_of_range, rank, ranks);
     if (first > plan.size())
-        return error{error_code::batch_out_of_range, error::no_row, first, plan.size(), {}};
+        return error::of(errors::batch_out_of_range, first, plan.size());
     return rank_batches<Index>(plan, rank, ranks, first);
 }
 template <std::unsigned_integral Index>
@@ -163,9 +164,9 @@ template <std::unsigned_integral Index>
 [[nodiscard]] constexpr result<std::size_t> try_resume(const batch_plan<Index>& plan, const plan_state& state)
 {
     if (detail::check_of(plan) != state.check)
-        return error{error_code::state_of_another, error::no_row, {}, {}, "this plan: lengths or options are others"};
+        return error::of(errors::state_of_another, {}, {}, "this plan: lengths or options are others");
     if (state.next > plan.size())
-        return error{error_code::batch_out_of_range, error::no_row, state.next, plan.size(), {}};
+        return error::of(errors::batch_out_of_range, state.next, plan.size());
     return static_cast<std::size_t>(state.next);
 }
 template <std::unsigned_integral Index>

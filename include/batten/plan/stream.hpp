@@ -5,6 +5,7 @@
 
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
+#include <batten/plan/errors.hpp>
 #include <batten/length.hpp>
 #include <batten/plan/batches.hpp>
 
@@ -46,9 +47,9 @@ public:
         if (!options.edges.check(reason))
             return reason;
         if (options.rows == 0 || options.budget == 0)
-            return error{error_code::argument_not_positive, error::no_row, 0, {}, options.rows == 0 ? "rows" : "budget"};
+            return error::of(errors::argument_not_positive, 0, {}, options.rows == 0 ? "rows" : "budget");
         if (options.rows == no_limit && options.budget == no_limit)
-            return error{error_code::batches_unlimited, error::no_row, {}, {}, {}};
+            return error::of(errors::batches_unlimited);
         return stream_batcher(checked{}, std::move(options));
     }
 
@@ -59,9 +60,9 @@ public:
         const auto edges = options_.edges.edges();
         const auto edge = std::lower_bound(edges.begin(), edges.end(), length);
         if (edge == edges.end())
-            return error{error_code::row_over_limit, static_cast<std::size_t>(pushed_), length, edges.back(), {}};
+            return error::of_row(errors::row_over_limit, static_cast<std::size_t>(pushed_), length, edges.back());
         if (*edge > options_.budget && options_.over == over_budget::is_error)
-            return error{error_code::row_over_limit, static_cast<std::size_t>(pushed_), *edge, options_.budget, {}};
+            return error::of_row(errors::row_over_limit, static_cast<std::size_t>(pushed_), *edge, options_.budget);
         const auto b = static_cast<std::size_t>(edge - edges.begin());
         waiting_[b].push_back(id);
         ++pushed_;
@@ -113,7 +114,7 @@ public:
     // Errors: a state of other options, or not a state at all; then nothing has changed.
     [[nodiscard]] constexpr result<std::size_t> try_restore(std::span<const std::uint64_t> numbers)
     {
-        const error refused{error_code::state_of_another, error::no_row, {}, {}, "this stream: its edges or limits are others"};
+        const error refused = error::of(errors::state_of_another, {}, {}, "this stream: its edges or limits are others");
         if (numbers.size() < 2 || numbers[0] != check())
             return refused;
         std::vector<std::vector<std::uint64_t>> waiting;

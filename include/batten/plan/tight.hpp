@@ -3,6 +3,7 @@
 #ifndef BATTEN_PLAN_TIGHT_HPP_INCLUDED
 #define BATTEN_PLAN_TIGHT_HPP_INCLUDED
 
+#include <batten/bins.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
 #include <batten/plan/histogram.hpp>
@@ -181,14 +182,14 @@ public:
     };
 
     column_generation(std::span<const size_class> classes, std::size_t slots, std::uint64_t depth)
-        : classes_(classes), pricer_(classes, slots, depth), rows_(classes.size()), pitch_((rows_ + 7) / 8 * 8)
+        : classes_(classes), pricer_(classes, slots, depth), rows_(classes.size()), row_stride_((rows_ + 7) / 8 * 8)
     {
-        inverse_.assign(rows_ * pitch_, 0.0);
-        duals_.assign(pitch_, 0.0);
+        inverse_.assign(rows_ * row_stride_, 0.0);
+        duals_.assign(row_stride_, 0.0);
         std::uint64_t pieces = 0;
         for (std::size_t r = 0; r < rows_; ++r) {
             columns_.push_back({kind::loose, static_cast<std::uint32_t>(r), {}, static_cast<double>(classes[r].count)});
-            inverse_[r * pitch_ + r] = 1;
+            inverse_[r * row_stride_ + r] = 1;
             const double share = std::max(static_cast<double>(classes[r].slots) / static_cast<double>(slots),
                                           1 / static_cast<double>(depth));
             premium_.push_back(0.03);
@@ -275,7 +276,7 @@ private:
             const double before = cost_[c.row];
             cost_[c.row] = std::min(1.0, before * (1 + premium_[c.row]));
             premium_[c.row] *= 2;
-            subtract(duals_.data(), inverse_.data() + i * pitch_, before - cost_[c.row]);
+            subtract(duals_.data(), inverse_.data() + i * row_stride_, before - cost_[c.row]);
             raised = true;
         }
         return raised;
@@ -290,7 +291,7 @@ private:
         const auto r = static_cast<std::size_t>(least - duals_.begin());
         direction_.assign(rows_, 0.0);
         for (std::size_t i = 0; i < rows_; ++i)
-            direction_[i] = -inverse_[i * pitch_ + r];
+            direction_[i] = -inverse_[i * row_stride_ + r];
         return pivot({kind::surplus, 0, {}, 0}, -*least, budget);
     }
 
@@ -304,7 +305,7 @@ private:
         direction_.assign(rows_, 0.0);
         for (std::size_t i = 0; i < rows_; ++i)
             for (const class_run& run : runs)
-                direction_[i] += inverse_[i * pitch_ + run.of] * static_cast<double>(run.copies);
+                direction_[i] += inverse_[i * row_stride_ + run.of] * static_cast<double>(run.copies);
         return pivot({kind::bin, 0, {runs.begin(), runs.end()}, 0}, gain, budget);
     }
 
@@ -324,28 +325,28 @@ private:
         }
         if (out == rows_)
             return false;
-        double* const leaving = inverse_.data() + out * pitch_;
+        double* const leaving = inverse_.data() + out * row_stride_;
         const double scale = 1 / direction_[out];
-        for (std::size_t j = 0; j < pitch_; ++j)
+        for (std::size_t j = 0; j < row_stride_; ++j)
             leaving[j] *= scale;
         std::uint64_t touched = 1;
         for (std::size_t i = 0; i < rows_; ++i) {
             if (i == out || direction_[i] == 0)
                 continue;
-            subtract(inverse_.data() + i * pitch_, leaving, direction_[i]);
+            subtract(inverse_.data() + i * row_stride_, leaving, direction_[i]);
             columns_[i].amount = std::max(0.0, columns_[i].amount - entering.amount * direction_[i]);
             ++touched;
         }
         subtract(duals_.data(), leaving, gain);
         columns_[out] = std::move(entering);
-        budget.spend(touched * pitch_ / 2);
+        budget.spend(touched * row_stride_ / 2);
         return true;
     }
 
     // In blocks of 8, which compilers turn into vector code at -O2.
     void subtract(double* from, const double* row, double factor) const
     {
-        for (std::size_t j = 0; j < pitch_; j += 8)
+        for (std::size_t j = 0; j < row_stride_; j += 8)
             for (std::size_t k = 0; k < 8; ++k)
                 from[j + k] -= factor * row[j + k];
     }
@@ -353,13 +354,13 @@ private:
     std::span<const size_class> classes_;
     bin_pricer pricer_;
     std::size_t rows_;
-    std::size_t pitch_;  // of the inverse: rows, rounded up
+    std::size_t row_stride_;  // of the inverse: rows, rounded up
     double one_ = 1;
     std::uint64_t bound_ = 0;
     std::vector<double> premium_{};    // on a loose piece of each class, when it is raised next
     std::vector<double> cost_{};       // of a loose piece of each class, in bins
     std::vector<column> columns_{};    // the basis
-    std::vector<double> inverse_{};    // of the basis, [rows, pitch]
+    std::vector<double> inverse_{};    // of the basis, [rows, row_stride]
     std::vector<double> duals_{};      // what a piece of each class is worth, in bins
     std::vector<double> direction_{};
 };
@@ -814,7 +815,7 @@ struct tight_method {
 // Cost     bounded by a number of steps, not by a clock: a few tenths of a second, about a second at the most, whatever n is;
 //          for a list of lengths O(n) more.
 template <std::ranges::random_access_range Lengths>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] result<packing> try_tight(const Lengths& lengths, const packing_options& options)
 {
     packing packed;
@@ -832,7 +833,7 @@ template <std::ranges::random_access_range Lengths>
     return packed;
 }
 template <std::ranges::random_access_range Lengths>
-    requires token<std::ranges::range_value_t<Lengths>>
+    requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] packing tight(const Lengths& lengths, const packing_options& options)
 {
     return try_tight(lengths, options).value();

@@ -4,6 +4,7 @@
 #define BATTEN_PLAN_WASTE_HPP_INCLUDED
 
 #include <batten/batch.hpp>
+#include <batten/bins.hpp>
 #include <batten/error.hpp>
 #include <batten/plan/batches.hpp>
 #include <batten/plan/histogram.hpp>
@@ -105,7 +106,7 @@ template <class Batch>
 {
     waste found{.batches = 1,
                 .real_tokens = batch.summary().real_tokens,
-                .truncated_tokens = batch.summary().dropped_tokens,
+                .truncated_tokens = batch.summary().truncated_tokens,
                 .trained_tokens = batch.summary().targets};
     detail::add_rows(found, batch.rows(), batch.width());
     for (const auto length : batch.lengths()) {

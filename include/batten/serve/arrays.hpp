@@ -8,6 +8,8 @@
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
+#include <batten/matrix.hpp>
+#include <batten/serve/errors.hpp>
 #include <batten/serve/step.hpp>
 
 #include <algorithm>
@@ -72,7 +74,7 @@ struct pad_range {
 {
     const auto size = std::lower_bound(ladder.begin(), ladder.end(), n);
     if (size == ladder.end())
-        return error{error_code::size_past_ladder, error::no_row, n, ladder.empty() ? 0 : ladder.back(), {}};
+        return error::of(errors::size_past_last, n, ladder.empty() ? 0 : ladder.back());
     return *size;
 }
 [[nodiscard]] constexpr std::size_t graph_size(std::span<const std::size_t> ladder, std::size_t n)
@@ -107,7 +109,7 @@ struct block_row_state {
 // Requires  blocks of computed tokens stay as long as a request keeps its row; appends, copies on write and computing it again
 //           from the start change none of them. Whoever does (it comes back with another prefix) says so, forget(row), unless a
 //           step was written since in which the row had another request or none. What pads hold stays the same.
-template <token T>
+template <integer_number T>
 class block_rows {
 public:
     // Errors: fewer ids or states than rows; rows or columns that 32 bits don't count.
@@ -120,9 +122,9 @@ public:
     {
         const std::size_t least = std::min(ids.size(), states.size());
         if (least < table.rows())
-            return error{error_code::span_too_small, error::no_row, table.rows(), least, "block_rows"};
+            return error::of(errors::span_too_small, table.rows(), least, "block_rows");
         if (const std::size_t most = std::max(table.rows(), table.width()); most >= block_row_state::no_row)
-            return error{error_code::value_not_representable, error::no_row, most, {}, "block_rows"};
+            return error::of(errors::value_not_representable, most, {}, "block_rows");
         // Nobody knows what the columns hold now.
         std::fill(states.begin(), states.end(), block_row_state{.columns = static_cast<std::uint32_t>(table.width())});
         std::fill(ids.begin(), ids.end(), std::uint64_t{0});
@@ -135,7 +137,7 @@ public:
     constexpr void forget(std::size_t row)
     {
         if (row >= table_.rows())
-            batten::detail::raise({error_code::row_out_of_range, error::no_row, row, table_.rows(), {}});
+            batten::detail::raise(error::of(errors::row_out_of_range, row, table_.rows()));
         states_[row].last_block = block_row_state::no_block;
         known_ = std::min(known_, row);
     }
@@ -183,7 +185,7 @@ namespace detail {
 // The memory that an array is written to.
 template <class Out>
 struct array_memory {
-    static_assert(number_run<Out>, "batten::serve::arrays: an array is written to a contiguous run of numbers (vector<bool> is "
+    static_assert(number_sequence<Out>, "batten::serve::arrays: an array is written to a contiguous run of numbers (vector<bool> is "
                                    "not contiguous: use vector<std::uint8_t>)");
     using element = typename decltype(std::span(std::declval<Out&>()))::element_type;
     static_assert(!std::is_const_v<element>, "batten::serve::arrays: the memory is const, an array is written to it");
@@ -193,7 +195,7 @@ using element_of = typename array_memory<Out>::element;
 
 constexpr bool check_room(std::size_t elements, std::size_t room, std::string_view name, error& reason)
 {
-    return elements <= room || fail(reason, {error_code::span_too_small, error::no_row, elements, room, name});
+    return elements <= room || fail(reason, error::of(errors::span_too_small, elements, room, name));
 }
 
 // Whether T holds n exactly: floating-point types do up to 2^digits.
@@ -209,20 +211,20 @@ constexpr bool holds_count(std::size_t n) noexcept
 template <class T>
 constexpr bool check_count(std::size_t n, std::string_view name, error& reason, std::size_t row = error::no_row)
 {
-    return holds_count<T>(n) || fail(reason, {error_code::value_not_representable, row, n, {}, name});
+    return holds_count<T>(n) || fail(reason, error::of_row(errors::value_not_representable, row, n, {}, name));
 }
 
 template <class T>
 constexpr bool check_pad(integer value, std::string_view name, error& reason)
 {
-    return value.fits<T>() || fail(reason, {error_code::pad_value_not_representable, error::no_row, value, {}, name});
+    return value.fits<T>() || fail(reason, error::of(errors::pad_value_not_representable, value, {}, name));
 }
 
 // Whether pads may point to `block`.
 constexpr bool check_pad_block(std::int64_t block, const step_options& options, error& reason)
 {
     return (block >= 0 && std::cmp_less(block, options.reserved_blocks)) ||
-           fail(reason, {error_code::pad_block_not_reserved, error::no_row, block, options.reserved_blocks, {}});
+           fail(reason, error::of(errors::pad_block_not_reserved, block, options.reserved_blocks));
 }
 
 // consteval: it is told before the errors that follow from it.
@@ -245,7 +247,7 @@ constexpr step_shape shape_of(const auto& now, const pad_range& pads)
 // Run says what requests write to their cells, and what pads hold.
 template <class T, class Run>
 class token_array {
-    static_assert(token<T>, "batten::serve::arrays: token ids, positions and slots are integers");
+    static_assert(integer_number<T>, "batten::serve::arrays: token ids, positions and slots are integers");
 
 public:
     constexpr explicit token_array(std::span<T> out) noexcept : out_(out) {}
@@ -480,7 +482,7 @@ public:
     {
         std::size_t total = 0;
         if (!Sum::total(now, pads, total))
-            return fail(reason, {error_code::size_overflow, error::no_row, pads.requests(), Sum::pad(now, pads.values), {}});
+            return fail(reason, error::of(errors::size_overflow, pads.requests(), Sum::pad(now, pads.values)));
         return check_room(pads.end.requests + Sum::extra, out_.size(), Sum::name, reason) &&
                check_count<T>(less(total), Sum::name, reason);
     }
@@ -583,7 +585,7 @@ constexpr bool check_pool(const auto& blocks, const step_options& options, std::
 {
     for (const auto block : blocks)
         if (std::cmp_less(block, 0) || std::cmp_greater_equal(block, options.blocks)) [[unlikely]]
-            return fail(reason, {error_code::block_out_of_range, row, block, options.blocks, {}});
+            return fail(reason, error::of_row(errors::block_out_of_range, row, block, options.blocks));
     return true;
 }
 
@@ -604,7 +606,7 @@ public:
             const auto is_longest = [&](const List& list, std::size_t i) {
                 return list.computed(i) + list.scheduled(i) == now.max_seq_len();
             };
-            return fail(reason, {error_code::blocks_missing, now.find(is_longest), most, table.width(), {}});
+            return fail(reason, error::of_row(errors::blocks_missing, now.find(is_longest), most, table.width()));
         }
         if (!check_room(pads.end.requests, table.rows(), name, reason) ||
             !check_count<T>(now.options().blocks - 1, name, reason) ||
@@ -737,7 +739,7 @@ public:
         require_blocks<List>();
         std::size_t total = 0;
         if (!page_sum::total(now, pads, total))
-            return fail(reason, {error_code::size_overflow, error::no_row, pads.requests(), pads.values.seq_len, {}});
+            return fail(reason, error::of(errors::size_overflow, pads.requests(), pads.values.seq_len));
         if (!check_room(total, out_.size(), name, reason))
             return false;
         // A pad of no pages points to no block.
@@ -868,7 +870,7 @@ constexpr auto request_order(auto&& out) noexcept
 }
 
 // The blocks of each request, [requests, blocks]. Table and states are changed; both must live on.
-template <token T>
+template <integer_number T>
 constexpr auto block_table(block_rows<T>& rows) noexcept
 {
     return detail::block_table_array<T>(rows);
@@ -901,7 +903,7 @@ constexpr auto attention_bounds(auto&& out) noexcept { return detail::bounds_arr
 // Requires  whoever owns the block table keeps it as long as the collator is used.
 // Errors    options: no pool, or one that slots or T can't count; a pad slot of 0 or more in a block that is not reserved. At a
 //           collation: a row, or blocks of it, that are not there; a block that is reserved or outside of the pool.
-template <token T = std::int64_t, token Block = std::int32_t>
+template <integer_number T = std::int64_t, integer_number Block = std::int32_t>
 struct slot_mapping {
     using value_type = T;
     static constexpr std::string_view name = "slot_mapping";
@@ -933,7 +935,7 @@ struct slot_mapping {
         const std::size_t last = divider.index(segment.position_begin + segment.length - 1);
         const std::size_t room = segment.sequence < blocks.rows() ? blocks.width() : 0;
         if (last >= room)
-            return detail::fail(reason, {error_code::blocks_missing, segment.row, last + 1, room, {}});
+            return detail::fail(reason, error::of_row(errors::blocks_missing, segment.row, last + 1, room));
         const detail::allocated_blocks allocated(cache);
         const auto held = blocks.row(segment.sequence).subspan(first, last + 1 - first);
         return std::all_of(held.begin(), held.end(),
@@ -954,17 +956,17 @@ constexpr bool find_pads(const step<List>& now, const step_size& size, const ste
     if (size.requests == 0)
         pads.end.requests = now.requests();
     if (pads.end.requests < now.requests())
-        return fail(reason, {error_code::step_past_size, error::no_row, now.requests(), size.requests, "requests"});
+        return fail(reason, error::of(errors::step_past_size, now.requests(), size.requests, "requests"));
     if (pads.end.requests == size_limit)  // arrays may have one more
-        return fail(reason, {error_code::size_overflow, error::no_row, size.requests, 1, {}});
+        return fail(reason, error::of(errors::size_overflow, size.requests, 1));
     // Requests that are pads may take tokens, which are pads, too.
     std::size_t least = 0;
     if (!add_pads(now.tokens(), pads.requests(), values.query_len, least))
-        return fail(reason, {error_code::size_overflow, error::no_row, pads.requests(), values.query_len, {}});
+        return fail(reason, error::of(errors::size_overflow, pads.requests(), values.query_len));
     if (size.tokens == 0)
         pads.end.tokens = least;
     return pads.end.tokens >= least ||
-           fail(reason, {error_code::step_past_size, error::no_row, least, size.tokens, "tokens"});
+           fail(reason, error::of(errors::step_past_size, least, size.tokens, "tokens"));
 }
 
 }  // namespace detail

@@ -9,7 +9,9 @@
 #define BATTEN_SERVE_BACKENDS_HPP_INCLUDED
 
 #include <batten/error.hpp>
+#include <batten/fields.hpp>
 #include <batten/serve/arrays.hpp>
+#include <batten/serve/errors.hpp>
 #include <batten/serve/step.hpp>
 
 #include <concepts>
@@ -157,13 +159,13 @@ private:
     {
         if (!r.is_context()) {
             generates = true;
-            return r.length == 1 || fail(reason, {error_code::generation_of_several, r.request, r.length, {}, {}});
+            return r.length == 1 || fail(reason, error::of_row(errors::generation_of_several, r.request, r.length));
         }
         if (generates)
-            return fail(reason, {error_code::context_not_first, r.request, {}, {}, {}});
+            return fail(reason, error::of_row(errors::prefill_not_first, r.request));
         const std::size_t block_size = now.divider().size();
         return r.seq_len() >= r.prompt_length() || r.length % block_size == 0 ||
-               fail(reason, {error_code::chunk_not_of_blocks, r.request, r.length, block_size, {}});
+               fail(reason, error::of_row(errors::chunk_not_of_blocks, r.request, r.length, block_size));
     }
 };
 

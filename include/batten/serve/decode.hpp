@@ -5,10 +5,16 @@
 
 #include <batten/batch.hpp>
 #include <batten/collator.hpp>
+#include <batten/detail/field_list.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
+#include <batten/fields.hpp>
+#include <batten/inputs.hpp>
+#include <batten/matrix.hpp>
+#include <batten/outputs.hpp>
 #include <batten/sequences.hpp>
+#include <batten/serve/errors.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -57,7 +63,7 @@ enum class idle_rows : unsigned char {
 // Tokens as a matrix [rows, at most k], of which row r takes the first counts[r]: what a draft model or a verifier yields.
 //
 // Errors  tokens that are no whole number for each row; a count that is negative or over k: at append.
-template <token T, token Count>
+template <integer_number T, integer_number Count>
 class token_matrix {
 public:
     constexpr token_matrix(std::span<const T> tokens, std::span<const Count> counts) noexcept
@@ -74,10 +80,10 @@ public:
     [[nodiscard]] constexpr bool check(std::size_t r, error& reason) const noexcept
     {
         if (most_ * counts_.size() != tokens_.size())
-            return batten::detail::fail(reason, {error_code::span_too_large, error::no_row, most_ * counts_.size(),
-                                                 tokens_.size(), "the step's tokens"});
+            return batten::detail::fail(reason, error::of(errors::span_too_large, most_ * counts_.size(),
+                                                 tokens_.size(), "the step's tokens"));
         return (std::cmp_greater_equal(counts_[r], 0) && std::cmp_less_equal(counts_[r], most_)) ||
-               batten::detail::fail(reason, {error_code::count_out_of_range, r, counts_[r], most_, "counts"});
+               batten::detail::fail(reason, error::of_row(errors::count_out_of_range, r, counts_[r], most_, "counts"));
     }
     [[nodiscard]] constexpr auto begin() const noexcept { return batten::detail::index_iterator<token_matrix>(this, 0); }
     [[nodiscard]] constexpr auto end() const noexcept { return batten::detail::index_iterator<token_matrix>(this, size()); }
@@ -101,7 +107,7 @@ struct decode_step {
 };
 
 // A segment field: the tokens that a row has after the step, [rows]. What kernels for rows of their own lengths take.
-template <token T = std::int32_t>
+template <integer_number T = std::int32_t>
 struct seq_lens {
     using value_type = T;
     static constexpr std::string_view name = "seq_lens";
@@ -200,20 +206,20 @@ class decode_batch {
                   "batten::decode_batch: only cell fields can be kept: put segment fields into Step");
     static_assert(!detail::field_list<Kept>::template any<detail::needs_pads_last> &&
                       !detail::field_list<Step>::template any<detail::needs_pads_last>,
-                  "batten::decode_batch: pads_count_on has no place among holes: use pads_hold<0>");
+                  "batten::decode_batch: continue_positions has no place among holes: use pad_position<0>");
 
 public:
     using options_type = decode_options<Kept, Step>;
 
-    // Takes over a prefill that lies in the kept buffers already: collator.into(prompts, ...) with a pitch wrote it there. It
+    // Takes over a prefill that lies in the kept buffers already: collator.into(prompts, ...) with a row_stride wrote it there. It
     // stays as it is; only the columns that are still to come are written, as pads.
     //
-    // Shapes    lengths [rows], tokens of each row (a batch's lengths()); kept spans (rows - 1) * pitch + capacity, up to
-    //           rows * pitch; a pitch of 0 is the capacity
+    // Shapes    lengths [rows], tokens of each row (a batch's lengths()); kept spans (rows - 1) * row_stride + capacity, up to
+    //           rows * row_stride; a row_stride of 0 is the capacity
     // Requires  with shared_column any padding side, with own_column pad_right.
     // Errors    a length that is negative or over the width; a capacity under the width; spans of other sizes; pad_id.
     // Cost      O(rows * (capacity - width)), once; the one allocation: some bytes for each row.
-    template <count_range Lengths, class... Named>
+    template <integer_range Lengths, class... Named>
     [[nodiscard]] static constexpr result<decode_batch> try_start(options_type settings, const Lengths& lengths,
                                                                   std::size_t width, std::size_t capacity,
                                                                   const outputs<Named...>& kept)
@@ -225,7 +231,7 @@ public:
         made.pad_from(width);
         return made;
     }
-    template <count_range Lengths, class... Named>
+    template <integer_range Lengths, class... Named>
     constexpr decode_batch(options_type settings, const Lengths& lengths, std::size_t width, std::size_t capacity,
                            const outputs<Named...>& kept)
         : decode_batch(try_start(std::move(settings), lengths, width, capacity, kept).value())
@@ -284,7 +290,7 @@ public:
         return matrix<detail::by_name<Name>>(capacity_);
     }
 
-    // The same up to the columns in use: [rows, width()], with the buffer's pitch.
+    // The same up to the columns in use: [rows, width()], with the buffer's row_stride.
     template <class Field>
     [[nodiscard]] constexpr auto current() const noexcept
     {
@@ -304,7 +310,7 @@ public:
     // Appends one step: a run of tokens for each row, empty for those that are finished. Any inputs that a collator takes, so
     // vector<vector<int>>, ragged_view, inputs{...} with columns; token_matrix for [rows, k] and counts.
     //
-    // Shapes   a run for each row; `out`: each field of Step [rows, k], or with a pitch; segment fields [rows]
+    // Shapes   a run for each row; `out`: each field of Step [rows, k], or with a row_stride; segment fields [rows]
     // Errors   other than one run a row; a finished row with tokens, another without (idle_rows); a row past the capacity;
     //          spans of other sizes; a token or position that a field's type cannot hold. Then nothing has changed.
     template <collatable In, class... Named>
@@ -328,13 +334,13 @@ public:
 
     // The same with one token for each row, as a sampler yields them: [rows]. Those of finished rows are not read.
     template <std::ranges::contiguous_range Tokens, class... Named>
-        requires token<std::ranges::range_value_t<Tokens>>
+        requires integer_number<std::ranges::range_value_t<Tokens>>
     constexpr result<decode_step> try_append(const Tokens& tokens, const outputs<Named...>& out)
     {
         return try_append(detail::single_tokens(detail::as_span(tokens), std::span<const bool>(finished_.cells())), out);
     }
     template <std::ranges::contiguous_range Tokens, class... Named>
-        requires token<std::ranges::range_value_t<Tokens>>
+        requires integer_number<std::ranges::range_value_t<Tokens>>
     constexpr decode_step append(const Tokens& tokens, const outputs<Named...>& out)
     {
         return try_append(tokens, out).value();
@@ -357,7 +363,7 @@ public:
     //
     // Errors  other than one count a row; a count that is negative or over what the row took.
     // Cost    O(rows + tokens rejected)
-    template <count_range Counts>
+    template <integer_range Counts>
     constexpr result<decode_step> try_accept(const Counts& counts)
     {
         error reason;
@@ -378,7 +384,7 @@ public:
         }
         return step_;
     }
-    template <count_range Counts>
+    template <integer_range Counts>
     constexpr decode_step accept(const Counts& counts)
     {
         return try_accept(counts).value();
@@ -389,7 +395,7 @@ public:
     constexpr result<std::size_t> try_finish(std::size_t r)
     {
         if (r >= rows_)
-            return error{error_code::row_out_of_range, error::no_row, r, rows_, {}};
+            return error::of(errors::row_out_of_range, r, rows_);
         unfinished_ -= std::exchange(finished_.data()[r], true) ? 0U : 1U;
         return unfinished_;
     }
@@ -408,8 +414,8 @@ public:
     constexpr result<std::size_t> try_drop_finished(std::span<std::size_t> map)
     {
         if (map.size() != rows_)
-            return error{map.size() < rows_ ? error_code::span_too_small : error_code::span_too_large, error::no_row, rows_,
-                         map.size(), "map"};
+            return error::of(map.size() < rows_ ? errors::span_too_small : errors::span_too_large, rows_,
+                         map.size(), "map");
         std::size_t end = rows_;
         for (std::size_t to = 0; to < end; ++to) {
             map[to] = to;
@@ -474,7 +480,7 @@ private:
             return false;
         const auto reserve = [&](auto& of) {
             return of.reserve(rows_) ||
-                   detail::fail(reason, {error_code::out_of_memory, error::no_row, rows_ * sizeof(*of.data()), {}, {}});
+                   detail::fail(reason, error::of(errors::out_of_memory, rows_ * sizeof(*of.data())));
         };
         if (!reserve(lengths_) || !reserve(taken_) || !reserve(finished_))
             return false;
@@ -496,9 +502,9 @@ private:
         for (std::size_t r = 0; r < rows_; ++r) {
             const auto length = detail::element_at(lengths, r);
             if (std::cmp_less(length, 0))
-                return detail::fail(reason, {error_code::length_negative, r, length, {}, {}});
+                return detail::fail(reason, error::of_row(errors::length_negative, r, length));
             if (std::cmp_greater(length, width_))
-                return detail::fail(reason, {error_code::segment_past_row, r, length, width_, "the prefill"});
+                return detail::fail(reason, error::of_row(errors::segment_past_row, r, length, width_, "the prefill"));
         }
         return true;
     }
@@ -528,16 +534,16 @@ private:
     constexpr bool rehome(std::size_t capacity, const outputs<Named...>& kept, error& reason)
     {
         if (capacity < width_)
-            return detail::fail(reason, {error_code::capacity_too_small, error::no_row, capacity, width_, {}});
+            return detail::fail(reason, error::of(errors::capacity_below_width, capacity, width_));
         std::size_t cells = 0;
         if (!detail::multiply(rows_, capacity, cells))
-            return detail::fail(reason, {error_code::size_overflow, error::no_row, rows_, capacity, {}});
+            return detail::fail(reason, error::of(errors::size_overflow, rows_, capacity));
         typename detail::bound_list<Kept>::type bound{};
         if (!bind(kept, {rows_, capacity, rows_, cells}, bound, reason))
             return false;
         std::apply(
             [&](const auto&... field) {
-                kept_ = {{field.data, rows_, capacity, field.pitch == 0 ? capacity : field.pitch}...};
+                kept_ = {{field.data, rows_, capacity, field.row_stride == 0 ? capacity : field.row_stride}...};
             },
             bound);
         capacity_ = capacity;
@@ -567,7 +573,7 @@ private:
     constexpr auto matrix(std::size_t columns) const noexcept
     {
         const auto& all = std::get<kept_list::template find<Key>()>(kept_);
-        return std::remove_cvref_t<decltype(all)>(all.data(), rows_, columns, all.pitch());
+        return std::remove_cvref_t<decltype(all)>(all.data(), rows_, columns, all.row_stride());
     }
 
     // visit(field, its whole matrix) for each kept field.
@@ -621,7 +627,7 @@ private:
     {
         if (bundle.sequence_count() != rows_)
             return detail::fail(reason,
-                                {error_code::count_mismatch, error::no_row, bundle.sequence_count(), rows_, "the step"});
+                                error::of(errors::count_mismatch, bundle.sequence_count(), rows_, "the step"));
         if (!bundle.check(reason))
             return false;
         for (std::size_t r = 0; r < rows_; ++r) {
@@ -629,11 +635,11 @@ private:
                 return false;
             const std::size_t tokens = bundle.length(r);
             if (is_finished(r) && tokens != 0)
-                return detail::fail(reason, {error_code::row_finished, r, tokens, {}, {}});
+                return detail::fail(reason, error::of_row(errors::row_finished, r, tokens));
             if (!is_finished(r) && tokens == 0 && options_.idle == idle_rows::are_errors)
-                return detail::fail(reason, {error_code::row_without_tokens, r, {}, {}, {}});
+                return detail::fail(reason, error::of_row(errors::row_without_tokens, r));
             if (const std::size_t left = capacity_ - std::min(column(r), capacity_); tokens > left)
-                return detail::fail(reason, {error_code::decode_past_capacity, r, tokens, left, {}});
+                return detail::fail(reason, error::of_row(errors::decode_past_capacity, r, tokens, left));
             step.width = std::max(step.width, tokens);
             step.tokens += tokens;
         }
@@ -721,7 +727,7 @@ private:
         if constexpr (segment_field<Field>) {
             out.field->write(view, view.row, std::span(out.data, out.elements));
         } else {
-            const std::span row(out.data + view.row * (out.pitch == 0 ? view.width : out.pitch), view.width);
+            const std::span row(out.data + view.row * (out.row_stride == 0 ? view.width : out.row_stride), view.width);
             if (view.length != 0)
                 out.field->write(view, row.first(view.length));
             if (view.length != view.width)
@@ -738,11 +744,11 @@ private:
     constexpr bool check_accepted(const Counts& counts, error& reason) const
     {
         if (detail::count(counts) != rows_)
-            return detail::fail(reason, {error_code::count_mismatch, error::no_row, detail::count(counts), rows_, "counts"});
+            return detail::fail(reason, error::of(errors::count_mismatch, detail::count(counts), rows_, "counts"));
         for (std::size_t r = 0; r < rows_; ++r) {
             const auto accepted = detail::element_at(counts, r);
             if (std::cmp_less(accepted, 0) || std::cmp_greater(accepted, taken_.cells()[r]))
-                return detail::fail(reason, {error_code::count_out_of_range, r, accepted, taken_.cells()[r], "counts"});
+                return detail::fail(reason, error::of_row(errors::count_out_of_range, r, accepted, taken_.cells()[r], "counts"));
         }
         return true;
     }

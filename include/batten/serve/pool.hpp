@@ -8,6 +8,7 @@
 
 #include <batten/detail/memory.hpp>
 #include <batten/error.hpp>
+#include <batten/serve/errors.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -36,14 +37,14 @@ constexpr bool check_cache(const pool_options& options, std::size_t most_id, err
 {
     using batten::detail::fail;
     if (options.block_size == 0)
-        return fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "block_size"});
+        return fail(reason, error::of(errors::argument_not_positive, 0, {}, "block_size"));
     if (options.reserved >= options.blocks)
-        return fail(reason, {error_code::pool_without_blocks, error::no_row, options.blocks, options.reserved, {}});
+        return fail(reason, error::of(errors::pool_without_blocks, options.blocks, options.reserved));
     if (options.blocks - 1 > most_id)
-        return fail(reason, {error_code::value_not_representable, error::no_row, options.blocks - 1, {}, "block_table"});
+        return fail(reason, error::of(errors::value_not_representable, options.blocks - 1, {}, "block_table"));
     std::size_t slots = 0;
     return (batten::detail::multiply(options.blocks, options.block_size, slots) && integer(slots).fits<std::int64_t>()) ||
-           fail(reason, {error_code::size_overflow, error::no_row, options.blocks, options.block_size, {}});
+           fail(reason, error::of(errors::size_overflow, options.blocks, options.block_size));
 }
 
 }  // namespace detail
@@ -150,10 +151,10 @@ public:
     [[nodiscard]] constexpr error why_not_live(block_id block) const noexcept
     {
         if (index(block) >= blocks_)
-            return {error_code::block_out_of_range, error::no_row, block, blocks_, {}};
+            return error::of(errors::block_out_of_range, block, blocks_);
         if (is_reserved(block))
-            return {error_code::block_reserved, error::no_row, block, reserved_, {}};
-        return {error_code::block_not_live, error::no_row, block, {}, {}};
+            return error::of(errors::block_reserved, block, reserved_);
+        return error::of(errors::block_not_live, block);
     }
 
     [[nodiscard]] constexpr std::size_t block_size() const noexcept { return block_size_; }
@@ -218,7 +219,7 @@ private:
     {
         if (!is_live(block))
             return why_not_live(block);
-        return {error_code::value_not_representable, error::no_row, std::uint64_t{most_holders} + 1, {}, "holders"};
+        return error::of(errors::value_not_representable, std::uint64_t{most_holders} + 1, {}, "holders");
     }
 
     // Half as wide as it might be, so that the counts of many blocks are in cache.
@@ -431,7 +432,7 @@ private:
     {
         if (tokens > max_tokens() - tokens_) {
             const std::size_t total = tokens_ + std::min(tokens, batten::detail::size_limit - tokens_);
-            return {error_code::request_over_limit, error::no_row, total, max_tokens(), {}};
+            return error::of(errors::request_over_limit, total, max_tokens());
         }
         return pool_->why_not_live(row_[blocks_ - 1]);
     }
@@ -465,12 +466,12 @@ private:
     constexpr bool has(std::size_t tokens, error& reason) const noexcept
     {
         return tokens <= tokens_ ||
-               batten::detail::fail(reason, {error_code::tokens_not_there, error::no_row, tokens, tokens_, {}});
+               batten::detail::fail(reason, error::of(errors::tokens_missing, tokens, tokens_));
     }
     static constexpr bool fits(std::size_t blocks, std::span<const block_id> row, error& reason) noexcept
     {
         return blocks <= row.size() ||
-               batten::detail::fail(reason, {error_code::span_too_small, error::no_row, blocks, row.size(), "block_table"});
+               batten::detail::fail(reason, error::of(errors::span_too_small, blocks, row.size(), "block_table"));
     }
     constexpr bool are_live(std::size_t first, std::size_t last, error& reason) const noexcept
     {

@@ -6,6 +6,7 @@
 #include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
+#include <batten/serve/errors.hpp>
 #include <batten/length.hpp>
 
 #include <algorithm>
@@ -186,7 +187,7 @@ public:
     {
         const std::size_t slot = ids_.find(id);
         if (slot == nobody)
-            return error{error_code::request_unknown, static_cast<std::size_t>(id), {}, {}, {}};
+            return error::of_row(errors::request_unknown, static_cast<std::size_t>(id));
         return remove(slot);
     }
     constexpr request_type cancel(std::uint64_t id) { return try_cancel(id).value(); }
@@ -289,25 +290,25 @@ private:
         if (!options.edges.check(reason))
             return false;
         const auto positive = [&](std::size_t value, std::string_view name) {
-            return value != 0 || fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, name});
+            return value != 0 || fail(reason, error::of(errors::argument_not_positive, 0, {}, name));
         };
         if (!positive(options.rows, "rows") || !positive(options.budget, "budget") ||
             !positive(options.capacity, "capacity") || !positive(options.priorities, "priorities"))
             return false;
         if (options.rows == no_limit && options.budget == no_limit)
-            return fail(reason, {error_code::batches_unlimited, error::no_row, {}, {}, {}});
+            return fail(reason, error::of(errors::batches_unlimited));
         if (options.edges.limit() > options.budget)
-            return fail(reason, {error_code::width_past_maximum, error::no_row, options.edges.limit(), options.budget, {}});
+            return fail(reason, error::of(errors::width_past_maximum, options.edges.limit(), options.budget));
         const auto overflows = [&](std::size_t count, std::size_t bytes_each) {
             std::size_t bytes = 0;
             return (!batten::detail::multiply(count, bytes_each, bytes) || bytes > batten::detail::size_limit / 2) &&
-                   !fail(reason, {error_code::size_overflow, error::no_row, count, bytes_each, {}});
+                   !fail(reason, error::of(errors::size_overflow, count, bytes_each));
         };
         if (overflows(options.capacity, bytes_a_request) || overflows(options.priorities, bytes_a_priority(options)))
             return false;
         const auto not_negative = [&](const duration_of<Time>& duration, std::string_view name) {
             return !(duration < duration_of<Time>{}) ||
-                   fail(reason, {error_code::argument_negative, error::no_row, {}, {}, name});
+                   fail(reason, error::of(errors::argument_negative, {}, {}, name));
         };
         return not_negative(options.max_wait, "max_wait") && not_negative(options.lead, "lead");
     }
@@ -315,22 +316,22 @@ private:
     constexpr bool accepts(const request_type& arriving, error& reason) const noexcept
     {
         const auto refuse = [&](error_code code, integer first = {}, integer second = {}) {
-            return batten::detail::fail(reason, {code, static_cast<std::size_t>(arriving.id), first, second, {}});
+            return batten::detail::fail(reason, error::of_row(code, static_cast<std::size_t>(arriving.id), first, second));
         };
         if (draining_)
-            return refuse(error_code::queue_draining);
+            return refuse(errors::queue_draining);
         if (arriving.length == 0)
-            return refuse(error_code::request_empty);
+            return refuse(errors::request_empty);
         if (arriving.length > options_.edges.limit())
-            return refuse(error_code::request_over_limit, arriving.length, options_.edges.limit());
+            return refuse(errors::request_over_limit, arriving.length, options_.edges.limit());
         if (arriving.priority >= options_.priorities)
-            return refuse(error_code::priority_out_of_range, arriving.priority, options_.priorities);
+            return refuse(errors::priority_out_of_range, arriving.priority, options_.priorities);
         if (arriving.deadline && !(*now_ < *arriving.deadline))
-            return refuse(error_code::request_expired);
+            return refuse(errors::request_expired);
         if (ids_.find(arriving.id) != nobody)
-            return refuse(error_code::request_duplicate);
+            return refuse(errors::request_duplicate);
         if (pending_ == slots_.size())
-            return refuse(error_code::queue_full, pending_);
+            return refuse(errors::queue_full, pending_);
         return true;
     }
 

@@ -4,8 +4,10 @@
 #define BATTEN_SERVE_SCHEDULE_HPP_INCLUDED
 
 #include <batten/error.hpp>
+#include <batten/inputs.hpp>
 #include <batten/length.hpp>
 #include <batten/sequences.hpp>
+#include <batten/serve/errors.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -24,8 +26,8 @@ namespace batten::serve {
 //          order [up to n], numbers of requests as they arrived, or as you want them served: by default 0, 1, 2, ...
 //          Who is not in it waits; who is in it twice counts once.
 // Requires what it refers to outlives it.
-template <count_range Computed, count_range Known, class Order = none_t>
-    requires count_range<Order> || std::same_as<Order, none_t>
+template <integer_range Computed, integer_range Known, class Order = none_t>
+    requires integer_range<Order> || std::same_as<Order, none_t>
 struct live_requests {
     const Computed& computed;
     const Known& known;
@@ -73,7 +75,7 @@ using batten::detail::fail;
 // Where counts and rows are written: a vector, a span, ... of integers, not const, not gone after the call.
 template <class R>
 concept count_memory = std::ranges::contiguous_range<R> && std::ranges::borrowed_range<R> &&
-                       token<std::ranges::range_value_t<R>> &&
+                       integer_number<std::ranges::range_value_t<R>> &&
                        std::ranges::output_range<R, std::ranges::range_value_t<R>>;
 
 template <class Computed, class Known, class Order>
@@ -88,33 +90,33 @@ public:
     constexpr bool check(std::span<Count> scheduled, error& reason) const
     {
         const auto positive = [&](std::size_t value, std::string_view name) {
-            return value != 0 || fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, name});
+            return value != 0 || fail(reason, error::of(errors::argument_not_positive, 0, {}, name));
         };
         if (!positive(options_.budget, "budget") || !positive(options_.requests, "requests") ||
             !positive(options_.max_chunk, "max_chunk") || !positive(options_.chunk_multiple, "chunk_multiple"))
             return false;
         if (options_.chunk_multiple > longest_)
-            return fail(reason, {error_code::chunk_multiple_too_large, error::no_row, options_.chunk_multiple, longest_, {}});
+            return fail(reason, error::of(errors::chunk_multiple_too_large, options_.chunk_multiple, longest_));
         if (size_of(live_.known) != requests())
-            return fail(reason, {error_code::count_mismatch, error::no_row, size_of(live_.known), requests(), "known"});
+            return fail(reason, error::of(errors::count_mismatch, size_of(live_.known), requests(), "known"));
         if (scheduled.size() < requests())
-            return fail(reason, {error_code::span_too_small, error::no_row, requests(), scheduled.size(), "scheduled"});
+            return fail(reason, error::of(errors::span_too_small, requests(), scheduled.size(), "scheduled"));
         const bool holds_longest = integer(longest_).fits<Count>();
         for (std::size_t r = 0; r < requests(); ++r) {
             const auto computed = element_at(live_.computed, r);
             const auto known = element_at(live_.known, r);
             if (std::cmp_less(computed, 0))
-                return fail(reason, {error_code::argument_negative, r, computed, {}, "computed"});
+                return fail(reason, error::of_row(errors::argument_negative, r, computed, {}, "computed"));
             if (std::cmp_less(known, computed))
-                return fail(reason, {error_code::computed_past_known, r, computed, known, {}});
+                return fail(reason, error::of_row(errors::computed_past_known, r, computed, known));
             if (const std::size_t most = std::min(left_of(r), longest_); !holds_longest && !integer(most).fits<Count>())
-                return fail(reason, {error_code::value_not_representable, r, most, {}, "scheduled"});
+                return fail(reason, error::of_row(errors::value_not_representable, r, most, {}, "scheduled"));
         }
         if constexpr (has_order)
             for (std::size_t i = 0; i < size_of(live_.order); ++i) {
                 const auto r = element_at(live_.order, i);
                 if (std::cmp_less(r, 0) || std::cmp_greater_equal(r, requests()))
-                    return fail(reason, {error_code::row_index_out_of_range, i, r, requests(), {}});
+                    return fail(reason, error::of_row(errors::row_index_out_of_range, i, r, requests()));
             }
         return true;
     }
@@ -267,7 +269,7 @@ constexpr step_totals schedule(const live_requests<Computed, Known, Order>& live
 // Shapes   scheduled [n]; rows [n], any integers, of which the first ones are written and returned.
 // Errors   fewer rows than requests with tokens; integers that can't hold n - 1. Then nothing is written.
 // Cost     O(requests).
-template <count_range Scheduled, detail::count_memory Rows>
+template <integer_range Scheduled, detail::count_memory Rows>
 [[nodiscard]] constexpr auto try_scheduled_rows(const Scheduled& scheduled, Rows&& rows)
     -> result<std::span<std::ranges::range_value_t<Rows>>>
 {
@@ -279,16 +281,16 @@ template <count_range Scheduled, detail::count_memory Rows>
     for (std::size_t r = 0; r < requests; ++r)
         count += is_in_step(r) ? 1U : 0U;
     if (count > out.size())
-        return error{error_code::span_too_small, error::no_row, count, out.size(), "rows"};
+        return error::of(errors::span_too_small, count, out.size(), "rows");
     if (requests != 0 && !integer(requests - 1).fits<index>())
-        return error{error_code::value_not_representable, error::no_row, requests - 1, {}, "rows"};
+        return error::of(errors::value_not_representable, requests - 1, {}, "rows");
     count = 0;
     for (std::size_t r = 0; r < requests; ++r)
         if (is_in_step(r))
             out[count++] = static_cast<index>(r);
     return out.first(count);
 }
-template <count_range Scheduled, detail::count_memory Rows>
+template <integer_range Scheduled, detail::count_memory Rows>
 [[nodiscard]] constexpr auto scheduled_rows(const Scheduled& scheduled, Rows&& rows)
 {
     return try_scheduled_rows(scheduled, rows).value();

@@ -5,10 +5,14 @@
 #define BATTEN_SERVE_STEP_HPP_INCLUDED
 
 #include <batten/batch.hpp>
+#include <batten/bins.hpp>
 #include <batten/error.hpp>
+#include <batten/inputs.hpp>
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
+#include <batten/matrix.hpp>
 #include <batten/sequences.hpp>
+#include <batten/serve/errors.hpp>
 #include <batten/serve/pool.hpp>
 
 #include <algorithm>
@@ -28,18 +32,18 @@ namespace batten::serve {
 // ---- what a step is made of ------------------------------------------------------------------------------------------------
 
 // Sequences as the rows of a matrix, as servers keep the tokens of their requests: row r is the first lengths[r] elements from
-// tokens[r * pitch] on.
+// tokens[r * row_stride] on.
 //
-// Shapes   tokens [rows * pitch], lengths [rows].
-// Errors   a length that is negative or over the pitch, a row that the tokens lack: where it is read, for that row, O(1).
-template <token T, token Length>
+// Shapes   tokens [rows * row_stride], lengths [rows].
+// Errors   a length that is negative or over the row_stride, a row that the tokens lack: where it is read, for that row, O(1).
+template <integer_number T, integer_number Length>
 class token_rows {
 public:
     constexpr token_rows() noexcept = default;
-    constexpr token_rows(std::span<const T> tokens, std::size_t pitch, std::span<const Length> lengths) noexcept
+    constexpr token_rows(std::span<const T> tokens, std::size_t row_stride, std::span<const Length> lengths) noexcept
         : tokens_(tokens),
-          pitch_(pitch),
-          longest_(pitch != 0 && tokens.size() / pitch < lengths.size() ? 0 : pitch),
+          row_stride_(row_stride),
+          longest_(row_stride != 0 && tokens.size() / row_stride < lengths.size() ? 0 : row_stride),
           lengths_(lengths)
     {
     }
@@ -49,7 +53,7 @@ public:
     // Row r. Requires: check(r).
     [[nodiscard]] constexpr std::span<const T> operator[](std::size_t r) const
     {
-        return {tokens_.data() + r * pitch_, static_cast<std::size_t>(lengths_[r])};
+        return {tokens_.data() + r * row_stride_, static_cast<std::size_t>(lengths_[r])};
     }
     [[nodiscard]] constexpr bool check(std::size_t r, error& reason) const noexcept
     {
@@ -63,15 +67,15 @@ private:
     constexpr bool why_not(std::size_t r, error& reason) const noexcept
     {
         if (std::cmp_less(lengths_[r], 0))
-            return batten::detail::fail(reason, {error_code::length_negative, r, lengths_[r], {}, {}});
-        if (longest_ != pitch_)
+            return batten::detail::fail(reason, error::of_row(errors::length_negative, r, lengths_[r]));
+        if (longest_ != row_stride_)
             return batten::detail::fail(
-                reason, {error_code::span_too_small, r, pitch_ * lengths_.size(), tokens_.size(), "token_rows"});
-        return batten::detail::fail(reason, {error_code::row_over_limit, r, lengths_[r], pitch_, {}});
+                reason, error::of_row(errors::span_too_small, r, row_stride_ * lengths_.size(), tokens_.size(), "token_rows"));
+        return batten::detail::fail(reason, error::of_row(errors::row_over_limit, r, lengths_[r], row_stride_));
     }
 
     std::span<const T> tokens_{};
-    std::size_t pitch_ = 0;
+    std::size_t row_stride_ = 0;
     std::size_t longest_ = 0;  // 0 where there are too few tokens for all rows
     std::span<const Length> lengths_{};
 };
@@ -91,7 +95,7 @@ namespace detail {
 template <class T>
 inline constexpr bool is_block_table = false;
 template <class T>
-inline constexpr bool is_block_table<matrix_view<T>> = token<std::remove_cv_t<T>>;
+inline constexpr bool is_block_table<matrix_view<T>> = integer_number<std::remove_cv_t<T>>;
 
 }  // namespace detail
 
@@ -110,13 +114,13 @@ template <class Tokens, class Computed, class Scheduled, class Blocks = none_t, 
 struct step_inputs {
     static_assert(collatable<Tokens>, "batten::step_inputs: .tokens must be what a collator takes: a random-access range of "
                                       "contiguous runs of integers, token_rows, ragged_view, inputs{...}");
-    static_assert(count_range<Computed> && count_range<Scheduled>,
+    static_assert(integer_range<Computed> && integer_range<Scheduled>,
                   "batten::step_inputs: .computed and .scheduled must be random-access ranges of integers");
     static_assert(std::same_as<Blocks, none_t> || detail::is_block_table<Blocks>,
-                  "batten::step_inputs: .blocks must be a matrix_view of integers: matrix_view(data, rows, width, pitch)");
-    static_assert(std::same_as<Ids, none_t> || count_range<Ids>,
+                  "batten::step_inputs: .blocks must be a matrix_view of integers: matrix_view(data, rows, width, row_stride)");
+    static_assert(std::same_as<Ids, none_t> || integer_range<Ids>,
                   "batten::step_inputs: .ids must be a random-access range of integers");
-    static_assert(std::same_as<PromptLengths, none_t> || count_range<PromptLengths>,
+    static_assert(std::same_as<PromptLengths, none_t> || integer_range<PromptLengths>,
                   "batten::step_inputs: .prompt_lengths must be a random-access range of integers");
 
     using computed_type = Computed;
@@ -250,8 +254,8 @@ public:
         if (has(block))
             return true;
         const bool is_reserved = static_cast<std::size_t>(block) < first_;
-        return fail(reason, {is_reserved ? error_code::block_reserved : error_code::block_out_of_range, row, block,
-                             is_reserved ? first_ : first_ + count_, {}});
+        return fail(reason, error::of_row(is_reserved ? errors::block_reserved : errors::block_out_of_range, row, block,
+                             is_reserved ? first_ : first_ + count_));
     }
 
 private:
@@ -304,7 +308,7 @@ template <class Numbers>
 inline constexpr bool is_run = std::ranges::contiguous_range<const Numbers> && std::ranges::sized_range<const Numbers>;
 template <class Numbers>
 struct numbers {
-    using type = batten::detail::kept<Numbers>;
+    using type = batten::detail::stored<Numbers>;
 };
 template <class Numbers>
     requires is_run<Numbers>
@@ -339,7 +343,7 @@ public:
     {
         const auto same = [&](std::size_t entries, std::string_view name) {
             return entries == rows_of_inputs_ ||
-                   fail(reason, {error_code::count_mismatch, error::no_row, entries, rows_of_inputs_, name});
+                   fail(reason, error::of(errors::count_mismatch, entries, rows_of_inputs_, name));
         };
         if (!Tokens::check(reason) || !same(batten::detail::count(computed_), "computed") ||
             !same(batten::detail::count(scheduled_), "scheduled"))
@@ -574,7 +578,7 @@ private:
         // No sum over requests, of tokens or of keys, is larger.
         std::size_t bound = 0;
         if (!batten::detail::multiply(max_seq_len_, count, bound))
-            return detail::fail(reason, {error_code::size_overflow, error::no_row, max_seq_len_, count, {}});
+            return detail::fail(reason, error::of(errors::size_overflow, max_seq_len_, count));
         // Most steps are of one token each, and then there is not much more to say.
         max_query_len_ = std::min<std::size_t>(count, 1);
         if (tokens_ != count || List::has_prompts)
@@ -636,7 +640,7 @@ private:
     constexpr bool check_options(error& reason) const
     {
         if (options_.max_context == 0)
-            return detail::fail(reason, {error_code::argument_not_positive, error::no_row, 0, {}, "max_context"});
+            return detail::fail(reason, error::of(errors::argument_not_positive, 0, {}, "max_context"));
         if constexpr (List::has_blocks) {
             return detail::check_cache(options_, reason);
         } else {
@@ -670,26 +674,26 @@ private:
         const auto scheduled = list_.given_scheduled(i);
         const std::size_t known = list_.length(i);
         if (std::cmp_less(computed, 0))
-            return detail::fail(reason, {error_code::argument_negative, i, computed, {}, "computed"});
+            return detail::fail(reason, error::of_row(errors::argument_negative, i, computed, {}, "computed"));
         if (std::cmp_less(scheduled, 0))
-            return detail::fail(reason, {error_code::argument_negative, i, scheduled, {}, "scheduled"});
+            return detail::fail(reason, error::of_row(errors::argument_negative, i, scheduled, {}, "scheduled"));
         if (scheduled == 0)
-            return detail::fail(reason, {error_code::nothing_scheduled, i, {}, {}, {}});
+            return detail::fail(reason, error::of_row(errors::nothing_scheduled, i));
         if (std::cmp_greater(computed, known) || std::cmp_greater(scheduled, known - list_.computed(i)))
-            return detail::fail(reason, {error_code::scheduled_past_known, i, sum(i), known, {}});
+            return detail::fail(reason, error::of_row(errors::scheduled_past_known, i, sum(i), known));
         if (sum(i) > options_.max_context)
-            return detail::fail(reason, {error_code::request_over_limit, i, sum(i), options_.max_context, {}});
+            return detail::fail(reason, error::of_row(errors::request_over_limit, i, sum(i), options_.max_context));
         if constexpr (List::has_prompts) {
             const auto prompt = list_.given_prompt_length(i);
             if (std::cmp_less(prompt, 0))
-                return detail::fail(reason, {error_code::prompt_length_negative, i, prompt, {}, "prompt_lengths"});
+                return detail::fail(reason, error::of_row(errors::prompt_length_negative, i, prompt, {}, "prompt_lengths"));
             if (std::cmp_greater(prompt, known))
-                return detail::fail(reason, {error_code::prompt_past_end, i, prompt, known, "prompt_lengths"});
+                return detail::fail(reason, error::of_row(errors::prompt_past_end, i, prompt, known, "prompt_lengths"));
         }
         if constexpr (List::has_blocks) {
             const std::size_t needed = divider_.blocks_of(sum(i));
             if (needed > list_.max_blocks())
-                return detail::fail(reason, {error_code::blocks_missing, i, needed, list_.max_blocks(), {}});
+                return detail::fail(reason, error::of_row(errors::blocks_missing, i, needed, list_.max_blocks()));
             const detail::allocated_blocks allocated(options_);
             for (const auto block : list_.blocks(i).first(needed).subspan(divider_.index(list_.computed(i))))
                 if (!allocated.check(block, i, reason))
@@ -724,7 +728,7 @@ template <class In>
 
 // ---- a step as a layout ----------------------------------------------------------------------------------------------------
 
-// A step as what a collator packs: collate(binned(tokens, pieces)), with a layout of step_row. So every field works on steps,
+// A step as what a collator packs: collate(packed(tokens, pieces)), with a layout of step_row. So every field works on steps,
 // those of your own, too; the arrays of arrays.hpp are faster. Its memory, one piece a request, is the caller's.
 //
 // Requires  `tokens` of the collation are all tokens of the step_inputs, not a selection: pieces name their rows.
@@ -739,14 +743,14 @@ public:
     [[nodiscard]] static constexpr result<step_pieces> try_make(const step<List>& now, std::span<piece> memory)
     {
         if (memory.size() < now.requests())
-            return error{error_code::span_too_small, error::no_row, now.requests(), memory.size(), "pieces"};
+            return error::of(errors::span_too_small, now.requests(), memory.size(), "pieces");
         const auto is_wide = [](const List& list, std::size_t i) {
             return !integer(std::max(list.row_of(i), list.computed(i) + list.scheduled(i))).fits<std::uint32_t>();
         };
         for (std::size_t i = 0; i < now.requests(); ++i)
             if (is_wide(now.list(), i))
                 return error{
-                    error_code::value_not_representable, i, std::max(now.list().row_of(i), now.max_seq_len()), {}, "pieces"};
+                    errors::value_not_representable, i, std::max(now.list().row_of(i), now.max_seq_len()), {}, "pieces"};
         now.walk([&](const auto& r) {
             memory[r.row] = {static_cast<std::uint32_t>(r.list.row_of(r.request)), static_cast<std::uint32_t>(r.computed),
                              static_cast<std::uint32_t>(r.length)};
@@ -766,16 +770,16 @@ private:
 };
 
 // The layout of a step: one row of the tokens that run, each request's a segment whose positions begin with its computed
-// tokens. For inputs that come as binned(tokens, step_pieces). The length strategy is asked about the row.
+// tokens. For inputs that come as packed(tokens, step_pieces). The length strategy is asked about the row.
 template <length_strategy Length = dynamic_length>
-struct step_row : binned_rows<Length> {
+struct step_row : packed_rows<Length> {
     static constexpr bool is_one_row = true;
-    using side_type = absent<0>;
+    using side_type = no_side;
 
     template <class Options, class In, class Sink>
     static constexpr bool row(const Options& options, const In& in, std::size_t r, Sink&& sink, error& reason)
     {
-        return binned_rows<Length>::row(
+        return packed_rows<Length>::row(
             options, in, r,
             [&](segment s) {
                 s.position_begin = s.source_begin;
@@ -786,7 +790,7 @@ struct step_row : binned_rows<Length> {
 };
 
 // A segment field: the column of each segment's last token, whose logits are sampled, [segments].
-template <token T = std::int32_t>
+template <integer_number T = std::int32_t>
 struct logits_indices {
     using value_type = T;
     static constexpr std::string_view name = "logits_indices";

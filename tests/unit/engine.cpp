@@ -64,13 +64,13 @@ void check_edge(const edge& at, const Length& length, batten::target_alignment a
     if (owned.has_value())
         CHECK(tests::is_batch(*owned, expected));
 
-    // Into memory of the caller's that begins at even and odd elements of a cache line, without a pitch and with one.
+    // Into memory of the caller's that begins at even and odd elements of a cache line, without a row_stride and with one.
     for (const std::size_t offset : {64U, 65U, 67U}) {
         for (const std::size_t gap : {0U, 1U, 5U}) {
-            const std::size_t pitch = gap == 0 ? 0 : expected.width + gap;
+            const std::size_t row_stride = gap == 0 ? 0 : expected.width + gap;
             const std::size_t rows_given = expected.rows.size();
-            auto memory = guarded_fields<fields>::of(tests::shape_of<fields>(rows_given, expected.width), pitch, offset);
-            const auto written = collate.try_into(rows, memory.outputs(pitch));
+            auto memory = guarded_fields<fields>::of(tests::shape_of<fields>(rows_given, expected.width), row_stride, offset);
+            const auto written = collate.try_into(rows, memory.outputs(row_stride));
             CHECK(written.error().code == expected.code);
             CHECK(memory.only_inside());
             if (!written.has_value()) {
@@ -81,11 +81,11 @@ void check_edge(const edge& at, const Length& length, batten::target_alignment a
             bool gaps = true;
             const auto compare = [&]<class Field>(const Field*, line tests::expected_row::*cells) {
                 auto& given = memory.template get<Field>();
-                const auto matrix = given.matrix(rows_given, expected.width, pitch);
+                const auto matrix = given.matrix(rows_given, expected.width, row_stride);
                 for (std::size_t r = 0; r < rows_given; ++r)
                     same = same && tests::same_cells(matrix.row(r), expected.rows[r].*cells);
                 if (rows_given != 0)
-                    gaps = gaps && given.only_rows(rows_given, expected.width, pitch == 0 ? expected.width : pitch);
+                    gaps = gaps && given.only_rows(rows_given, expected.width, row_stride == 0 ? expected.width : row_stride);
             };
             compare(static_cast<const batten::token_ids<std::int32_t>*>(nullptr), &tests::expected_row::ids);
             compare(static_cast<const batten::attention_mask<std::uint8_t>*>(nullptr), &tests::expected_row::mask);

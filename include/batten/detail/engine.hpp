@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: MIT
 // The engine: validates a call in O(rows), then walks the rows once and lets every field write while the row is hot.
 // It knows neither a concrete side, strategy, layout nor field.
-#ifndef BATTEN_FILL_HPP_INCLUDED
-#define BATTEN_FILL_HPP_INCLUDED
+#ifndef BATTEN_DETAIL_ENGINE_HPP_INCLUDED
+#define BATTEN_DETAIL_ENGINE_HPP_INCLUDED
 
 #include <batten/batch.hpp>
+#include <batten/detail/field_list.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
+#include <batten/executor.hpp>
 #include <batten/field.hpp>
+#include <batten/inputs.hpp>
 #include <batten/layout.hpp>
 #include <batten/length.hpp>
-#include <batten/sequences.hpp>
+#include <batten/outputs.hpp>
+#include <batten/segment.hpp>
+#include <batten/shape.hpp>
 #include <batten/side.hpp>
+#include <batten/targets.hpp>
 
 #include <algorithm>
 #include <array>
@@ -23,31 +29,6 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-
-namespace batten {
-
-// An executor runs body(0) ... body(n - 1), each once, in any order and on any threads, and returns when all are done. Any
-// callable (n, body) is one; batches are the same bytes whichever it is.
-template <class T>
-concept executor = requires(const T& run, std::size_t n, void (*body)(std::size_t)) { run(n, body); };
-
-// An executor: one after the other, on the calling thread. The default.
-struct serial {
-    template <class Body>
-    constexpr void operator()(std::size_t n, Body&& body) const
-    {
-        for (std::size_t i = 0; i < n; ++i)
-            body(i);
-    }
-};
-
-// How cells are stored. non_temporal goes round the caches: worth it for outputs of several times the last-level cache that the
-// same core does not read next, a loss for all others (bench/run shows both). It holds for layouts of one sequence a row, and
-// for rows of up to 64 KiB; others are stored as ever.
-enum class store_policy : unsigned char { ordinary, non_temporal };
-using enum store_policy;
-
-}  // namespace batten
 
 namespace batten::detail {
 
@@ -81,13 +62,13 @@ public:
         if (!Layout::sequences(in_, r, [&](std::size_t i) { return check_sequence(i, r, reason); }))
             return false;
         if (Layout::first_segment(in_, r) != found.segments)
-            return fail(reason, {error_code::segment_misplaced, r, Layout::first_segment(in_, r), found.segments, {}});
+            return fail(reason, error::of_row(errors::segment_misplaced, r, Layout::first_segment(in_, r), found.segments));
         std::size_t end = 0;
         bool good = true;
         if (!row(r, reason, [&](const segment& s) { good = good && measure_segment(s, r, end, found, reason); }) || !good)
             return false;
         if (!Layout::shares_rows && found.segments != r + 1)
-            return fail(reason, {error_code::segment_misplaced, r, found.segments, r + 1, {}});
+            return fail(reason, error::of_row(errors::segment_misplaced, r, found.segments, r + 1));
         found.longest = std::max(found.longest, end);
         ++found.rows;
         return true;
@@ -201,7 +182,7 @@ private:
     {
         const std::size_t sequences = in_.sequence_count();
         if (i >= sequences) [[unlikely]]
-            return fail(reason, {error_code::row_index_out_of_range, r, i, sequences, {}});
+            return fail(reason, error::of_row(errors::row_index_out_of_range, r, i, sequences));
         return in_.check(i, reason);
     }
 
@@ -209,17 +190,17 @@ private:
     constexpr bool measure_segment(const segment& s, std::size_t r, std::size_t& end, measured& found, error& reason) const
     {
         if (s.sequence >= in_.sequence_count()) [[unlikely]]
-            return fail(reason, {error_code::row_index_out_of_range, r, s.sequence, in_.sequence_count(), {}});
+            return fail(reason, error::of_row(errors::row_index_out_of_range, r, s.sequence, in_.sequence_count()));
         const std::size_t tokens = in_.length(s.sequence);
         if (s.source_begin > tokens || s.kept > tokens - s.source_begin) [[unlikely]]
-            return fail(reason, {error_code::slice_outside_sequence, r, s.source_begin, s.kept, {}});
+            return fail(reason, error::of_row(errors::slice_outside_sequence, r, s.source_begin, s.kept));
         if (s.length != columns_of(options_.targets, s.kept)) [[unlikely]]
-            return fail(reason, {error_code::segment_columns_wrong, r, s.length, columns_of(options_.targets, s.kept), {}});
+            return fail(reason, error::of_row(errors::segment_columns_wrong, r, s.length, columns_of(options_.targets, s.kept)));
         if (s.first_column < end || s.length > size_limit - s.first_column) [[unlikely]]
-            return fail(reason, {error_code::segment_misplaced, r, s.first_column, end, {}});
+            return fail(reason, error::of_row(errors::segment_misplaced, r, s.first_column, end));
         if (!add(found.totals.real_tokens, s.length, found.totals.real_tokens) ||
-            !add(found.totals.dropped_tokens, s.dropped, found.totals.dropped_tokens)) [[unlikely]]
-            return fail(reason, {error_code::size_overflow, r, found.totals.real_tokens, s.length, {}});
+            !add(found.totals.truncated_tokens, s.dropped, found.totals.truncated_tokens)) [[unlikely]]
+            return fail(reason, error::of_row(errors::size_overflow, r, found.totals.real_tokens, s.length));
         end = s.first_column + s.length;
         found.totals.max_seqlen = std::max(found.totals.max_seqlen, s.length);
         ++found.segments;
@@ -232,12 +213,12 @@ private:
         found.width = length_traits<strategy>::width(options_.length, row_lengths(*this, found));
         const std::size_t maximum = max_width_of(options_.length);
         if (found.width > maximum)
-            return fail(reason, {error_code::width_past_maximum, error::no_row, found.width, maximum, {}});
+            return fail(reason, error::of(errors::width_past_maximum, found.width, maximum));
         if (found.longest > found.width)
-            return fail(reason, {error_code::row_past_width, longest_row(found), found.longest, found.width, {}});
+            return fail(reason, error::of_row(errors::row_past_width, longest_row(found), found.longest, found.width));
         std::size_t cells = 0;
         if (!multiply(found.rows, found.width, cells) || cells > size_limit / 2)
-            return fail(reason, {error_code::size_overflow, error::no_row, found.rows, found.width, {}});
+            return fail(reason, error::of(errors::size_overflow, found.rows, found.width));
         found.totals.padded_cells = cells - found.totals.real_tokens;
         if constexpr (has_pad_segment) {
             found.pad_segments = found.width != found.longest ? 1 : 0;
@@ -274,7 +255,7 @@ private:
             (true && ... && (multiply(found.rows * found.width, sizeof(typename Field::value_type), bytes) &&
                              bytes <= size_limit / 2));
         if (!addressable)
-            return fail(reason, {error_code::size_overflow, error::no_row, found.rows, found.width, {}});
+            return fail(reason, error::of(errors::size_overflow, found.rows, found.width));
         for (std::size_t r = 0; r < found.rows; ++r)
             if (!check_row(r, found.width, found.totals, reason, out...))
                 return false;
@@ -308,7 +289,7 @@ private:
     {
         start = offset(length, width);
         return start <= width - length ||
-               fail(reason, {error_code::offset_past_width, r, start, width - length, {}});
+               fail(reason, error::of_row(errors::offset_past_width, r, start, width - length));
     }
 
     template <class Field>
@@ -467,11 +448,11 @@ private:
             out.field->begin(std::span<typename Field::value_type>(out.data, out.elements));
     }
 
-    // data + r * pitch + c
+    // data + r * row_stride + c
     template <class Field>
     static constexpr auto cell(const bound_field<Field>& out, std::size_t r, std::size_t width, std::size_t c)
     {
-        return out.data + (r * (out.pitch == 0 ? width : out.pitch) + c);
+        return out.data + (r * (out.row_stride == 0 ? width : out.row_stride) + c);
     }
 
     const Options& options_;

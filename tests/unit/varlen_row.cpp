@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-using batten::error_code;
+namespace errors = batten::errors;
 using tests::call_error;
 using tests::error_is;
 using tests::line;
@@ -18,9 +18,9 @@ using tests::ragged;
 
 namespace {
 
-using packing = batten::packed_collator<>;
-template <class Length, batten::pad_tail Tail = batten::pad_tail::is_segment>
-using packing_to = batten::packed_collator<Length, batten::packed_fields, Tail>;
+using packing = batten::varlen_collator<>;
+template <class Length, batten::trailing_pads Tail = batten::trailing_pads::own_segment>
+using packing_to = batten::varlen_collator<Length, batten::varlen_fields, Tail>;
 
 const ragged four{{1, 2, 3}, {4}, {}, {5, 6}};
 
@@ -100,7 +100,7 @@ TEST_CASE("rule 7: a pad tail is a segment of its own, or none by name")
     CHECK(batch.shape().elements<batten::cu_seqlens>() == 6);
     CHECK(batch.shape().elements<batten::lengths>() == 4);
 
-    const packing_to<batten::round_up_to<8>, batten::pad_tail::is_none> inference{{.pad_id = 0}};
+    const packing_to<batten::round_up_to<8>, batten::trailing_pads::excluded> inference{{.pad_id = 0}};
     CHECK(line_of(inference(four).cu_seqlens()) == line{0, 3, 4, 4, 6});
 
     // No pads, no tail.
@@ -123,7 +123,7 @@ TEST_CASE("a packed batch goes into the caller's memory, cu_seqlens with it")
 {
     using fields =
         batten::fields<batten::token_ids<std::int32_t>, batten::cu_seqlens<std::int64_t>, batten::segment_ids<std::uint8_t>>;
-    const batten::packed_collator<batten::round_up_to<4>, fields> collate{{.pad_id = 7}};
+    const batten::varlen_collator<batten::round_up_to<4>, fields> collate{{.pad_id = 7}};
     const auto shape = collate.shape(four);
     auto memory = tests::guarded_fields<fields>::of(shape);
     const auto totals = collate.into(four, memory.outputs());
@@ -141,7 +141,7 @@ TEST_CASE("a selection and its columns are packed in its order")
     const auto columns = batten::columns{batten::named<"weights">(weights)};
     const batten::inputs everything{four, batten::none, batten::none, columns};
     const std::vector<int> rows{3, 0};
-    const batten::packed_collator<batten::dynamic_length, fields> collate{{.pad_id = 0}};
+    const batten::varlen_collator<batten::dynamic_length, fields> collate{{.pad_id = 0}};
     const auto batch = collate(batten::select(everything, rows));
     CHECK(line_of(batch.token_ids()) == line{5, 6, 1, 2, 3});
     CHECK(line_of(batch.get<"weights">()) == line{5, 6, 1, 2, 3});
@@ -151,22 +151,22 @@ TEST_CASE("a selection and its columns are packed in its order")
 TEST_CASE("a total over the limit, and one beyond the type of cu_seqlens, are errors before the first write")
 {
     const packing_to<batten::fixed_length> collate{{.pad_id = 0, .length = {5}}};
-    CHECK(call_error(collate, four) == error_is(error_code::row_over_limit, 0, 6, 5));
+    CHECK(call_error(collate, four) == error_is(errors::row_over_limit, 0, 6, 5));
 
     // 2^31 tokens, which nobody has to store: the error comes before a token is read.
     using fields = batten::fields<batten::attention_mask<std::uint8_t>, batten::cu_seqlens<>>;
-    const batten::packed_collator<batten::dynamic_length, fields> many{{}};
+    const batten::varlen_collator<batten::dynamic_length, fields> many{{}};
     const long_sequences half{2, std::size_t{1} << 30U};
     CHECK(error_is(many.try_shape(half).error()) ==
-          error_is(error_code::value_not_representable, 0, std::size_t{1} << 31U, 0, "cu_seqlens"));
+          error_is(errors::value_not_representable, 0, std::size_t{1} << 31U, 0, "cu_seqlens"));
     CHECK(many.shape(long_sequences{1, (std::size_t{1} << 31U) - 1}).width == (std::size_t{1} << 31U) - 1);
 
     // The tail's end as well.
     using narrow = batten::fields<batten::token_ids<>, batten::cu_seqlens<std::int8_t>>;
-    const batten::packed_collator<batten::round_up_to<128>, narrow> rounded{{.pad_id = 0}};
+    const batten::varlen_collator<batten::round_up_to<128>, narrow> rounded{{.pad_id = 0}};
     CHECK(error_is(rounded.try_collate(four).error()) ==
-          error_is(error_code::value_not_representable, 0, 128, 0, "cu_seqlens"));
-    const batten::packed_collator<batten::round_up_to<128>, narrow, batten::pad_tail::is_none> bare{{.pad_id = 0}};
+          error_is(errors::value_not_representable, 0, 128, 0, "cu_seqlens"));
+    const batten::varlen_collator<batten::round_up_to<128>, narrow, batten::trailing_pads::excluded> bare{{.pad_id = 0}};
     CHECK(line_of(bare(four).cu_seqlens()) == line{0, 3, 4, 4, 6});
 }
 
@@ -175,17 +175,17 @@ TEST_CASE("everything that is an error of padded batches is one of packed batche
     const packing collate{{.pad_id = 0}};
     const std::vector<int> tokens{1, 2, 3};
     const std::vector<int> decreasing{0, 2, 1};
-    CHECK(call_error(collate, batten::ragged_view(tokens, decreasing)).code == error_code::offsets_decrease);
+    CHECK(call_error(collate, batten::ragged_view(tokens, decreasing)).code == errors::offsets_decrease);
     const std::vector<int> past{0, 2, 4};
-    CHECK(call_error(collate, batten::ragged_view(tokens, past)).code == error_code::offset_past_end);
+    CHECK(call_error(collate, batten::ragged_view(tokens, past)).code == errors::offset_past_end);
     const std::vector<int> prompts{1, 2, 0, 0};
     CHECK(call_error(collate, batten::inputs{four, prompts}) ==
-          error_is(error_code::prompt_past_end, 1, 2, 1, "prompt_lengths"));
+          error_is(errors::prompt_past_end, 1, 2, 1, "prompt_lengths"));
     const std::vector<int> rows{4};
-    CHECK(call_error(collate, batten::select(four, rows)).code == error_code::row_index_out_of_range);
-    const batten::packed_collator<batten::dynamic_length, batten::fields<batten::token_ids<std::int8_t>>> narrow{{.pad_id = 0}};
-    CHECK(call_error(narrow, ragged{{1}, {300}}).code == error_code::token_not_representable);
-    CHECK(tests::options_error<batten::packed_collator<>>(
+    CHECK(call_error(collate, batten::select(four, rows)).code == errors::row_index_out_of_range);
+    const batten::varlen_collator<batten::dynamic_length, batten::fields<batten::token_ids<std::int8_t>>> narrow{{.pad_id = 0}};
+    CHECK(call_error(narrow, ragged{{1}, {300}}).code == errors::token_not_representable);
+    CHECK(tests::options_error<batten::varlen_collator<>>(
               {.pad_id = 0, .ignore_index = std::numeric_limits<std::uint64_t>::max()})
-              .code == error_code::ignore_index_not_representable);
+              .code == errors::ignore_index_not_representable);
 }

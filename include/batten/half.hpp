@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The 16-bit floating-point types of accelerators, as their bits: no arithmetic, C++20 has no such types.
-#ifndef BATTEN_MASK_HALF_HPP_INCLUDED
-#define BATTEN_MASK_HALF_HPP_INCLUDED
+#ifndef BATTEN_HALF_HPP_INCLUDED
+#define BATTEN_HALF_HPP_INCLUDED
 
 #include <concepts>
 #include <cstdint>

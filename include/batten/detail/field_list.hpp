@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Lookup in a list of fields, by type, template or name, and the flags of fields.
+#ifndef BATTEN_DETAIL_FIELD_LIST_HPP_INCLUDED
+#define BATTEN_DETAIL_FIELD_LIST_HPP_INCLUDED
+
+#include <batten/field.hpp>
+#include <batten/fields.hpp>
+#include <batten/inputs.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+
+namespace batten::detail {
+
+// What get, view and set name a field by: its type, its template, or a column's name.
+template <class Field>
+struct by_type {
+    template <class Other>
+    static constexpr bool matches = std::same_as<Field, Other>;
+};
+
+template <class Field, template <class...> class Template>
+inline constexpr bool is_instance = false;
+template <class... Argument, template <class...> class Template>
+inline constexpr bool is_instance<Template<Argument...>, Template> = true;
+
+template <template <class...> class Template>
+struct by_template {
+    template <class Other>
+    static constexpr bool matches = is_instance<Other, Template>;
+};
+
+template <fixed_string Name>
+struct by_name {
+    template <class Other>
+    static constexpr bool matches = [] {
+        if constexpr (requires { Other::column_name.view(); })
+            return Other::column_name == Name;
+        else
+            return false;
+    }();
+};
+
+template <class List>
+struct field_list;
+
+template <class... Field>
+struct field_list<fields<Field...>> {
+    template <std::size_t I>
+    using type = std::tuple_element_t<I, std::tuple<Field...>>;
+
+    template <class Key>
+    static constexpr std::size_t count_of = (std::size_t{0} + ... + (Key::template matches<Field> ? 1U : 0U));
+
+    template <class Key>
+    static constexpr std::size_t find()
+    {
+        static_assert(count_of<Key> != 0, "batten: this collator has no such field: add it to its fields<...>");
+        static_assert(count_of<Key> <= 1,
+                      "batten: more than one field of this collator is meant: name the whole type, as token_ids<int>");
+        constexpr bool matches[] = {Key::template matches<Field>...};
+        std::size_t i = 0;
+        while (!matches[i])
+            ++i;
+        return i;
+    }
+
+    // The same list with Field at its end, unless an instance of Template is in it.
+    template <class Extra, template <class...> class Template>
+    using with = std::conditional_t<count_of<by_template<Template>> == 0, fields<Field..., Extra>, fields<Field...>>;
+
+    // Whether `has` of any field; has is a struct template with a value.
+    template <template <class> class Has>
+    static constexpr bool any = (false || ... || Has<Field>::value);
+};
+
+template <class Field>
+struct uses_pad_id : std::bool_constant<requires { requires Field::uses_pad_id; }> {};
+template <class Field>
+struct counts_pad_segments : std::bool_constant<requires { requires Field::counts_pad_segments; }> {};
+template <class Field>
+struct needs_one_row : std::bool_constant<requires { requires Field::needs_one_row; }> {};
+template <class Field>
+struct needs_pads_last : std::bool_constant<requires { requires Field::needs_pads_last; }> {};
+
+// What every owning batch reports for each segment, whether its fields name it or not.
+template <class Fields>
+using with_lengths = typename field_list<Fields>::template with<lengths<>, lengths>;
+template <class Fields>
+using with_dropped = typename field_list<Fields>::template with<truncated_tokens<>, truncated_tokens>;
+template <class Fields>
+using with_targets = typename field_list<Fields>::template with<target_counts<>, target_counts>;
+template <class Fields>
+using with_reports = with_targets<with_dropped<with_lengths<Fields>>>;
+
+}  // namespace batten::detail
+
+#endif

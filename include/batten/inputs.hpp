@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT
+// What travels with the sequences, in one bundle: `inputs`, named columns, projections (each), row lists (select).
+// Everything here refers to the caller's memory; nothing is copied.
+#ifndef BATTEN_INPUTS_HPP_INCLUDED
+#define BATTEN_INPUTS_HPP_INCLUDED
+
+#include <batten/error.hpp>
+#include <batten/integer.hpp>
+#include <batten/sequences.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <ranges>
+#include <span>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace batten {
+
+// ---- names of columns ------------------------------------------------------------------------------------------------
+
+// A string as a template argument: column<"weights", float>.
+template <std::size_t N>
+struct fixed_string {
+    char characters[N]{};
+
+    constexpr fixed_string(const char (&text)[N]) noexcept { std::copy_n(text, N, characters); }
+    [[nodiscard]] constexpr std::string_view view() const noexcept { return {characters, N - 1}; }
+
+    template <std::size_t M>
+    constexpr bool operator==(const fixed_string<M>& other) const noexcept
+    {
+        return view() == other.view();
+    }
+};
+
+// ---- each ------------------------------------------------------------------------------------------------------------
+
+// The user's own samples, seen through a projection: each(samples, &sample::ids). Refers to the samples.
+template <class Samples, class Projection>
+class each_view {
+public:
+    using element = std::invoke_result_t<const Projection&, detail::element_t<Samples>>;
+
+    constexpr each_view(const Samples& samples, Projection projection)
+        : samples_(std::addressof(samples)), projection_(std::move(projection))
+    {
+    }
+
+    [[nodiscard]] constexpr std::size_t size() const { return static_cast<std::size_t>(std::ranges::size(*samples_)); }
+    [[nodiscard]] constexpr element operator[](std::size_t i) const
+    {
+        const auto begin = std::ranges::begin(*samples_);
+        return std::invoke(projection_, begin[static_cast<std::iter_difference_t<decltype(begin)>>(i)]);
+    }
+
+    [[nodiscard]] constexpr auto begin() const noexcept { return detail::index_iterator<each_view>(this, 0); }
+    [[nodiscard]] constexpr auto end() const noexcept { return detail::index_iterator<each_view>(this, size()); }
+
+private:
+    const Samples* samples_;
+    Projection projection_;
+};
+
+// Requires: `samples` outlives the view; the projection returns a reference, a number, or a view such as std::span.
+template <detail::indexed_range Samples, class Projection>
+    requires std::invocable<const Projection&, detail::element_t<Samples>>
+[[nodiscard]] constexpr auto each(const Samples& samples, Projection projection)
+{
+    static_assert(detail::outlives_its_access<std::invoke_result_t<const Projection&, detail::element_t<Samples>>>,
+                  "batten::each: the projection returns a temporary, whose tokens would be gone before they are read: "
+                  "return a reference (write '-> const auto&' or pass '&sample::member') or a std::span");
+    return each_view<Samples, Projection>(samples, std::move(projection));
+}
+
+template <class Samples, class Projection>
+void each(const Samples&&, Projection) = delete;  // the samples would be gone before they are read: name them first
+
+// ---- inputs ----------------------------------------------------------------------------------------------------------
+
+// Stands for a part of `inputs` that is not there.
+struct none_t {
+    friend constexpr bool operator==(none_t, none_t) noexcept = default;
+};
+inline constexpr none_t none{};
+
+// One named column beside the sequences: as many runs as sequences, each as long as its sequence.
+template <fixed_string Name, number_sequences Runs>
+struct named_column {
+    static constexpr fixed_string column_name = Name;
+    const Runs& runs;
+};
+
+template <fixed_string Name, number_sequences Runs>
+[[nodiscard]] constexpr named_column<Name, Runs> named(const Runs& runs) noexcept
+{
+    return {runs};
+}
+
+// The columns of one bundle: columns{named<"weights">(weights), named<"types">(types)}.
+template <class... Named>
+class columns {
+public:
+    constexpr columns() noexcept
+        requires(sizeof...(Named) == 0)
+    = default;
+    constexpr columns(Named... named)
+        requires(sizeof...(Named) > 0)
+        : named_(named...)
+    {
+    }
+
+    template <fixed_string Name>
+    static constexpr bool has = (false || ... || (Named::column_name == Name));
+
+    template <fixed_string Name>
+        requires has<Name>
+    [[nodiscard]] constexpr const auto& runs() const noexcept
+    {
+        return find<Name, 0>();
+    }
+
+    // check(column) for each, until one says no.
+    template <class Check>
+    constexpr bool all(Check check) const
+    {
+        return std::apply([&](const auto&... column) { return (true && ... && check(column)); }, named_);
+    }
+
+private:
+    template <fixed_string Name, std::size_t I>
+    constexpr const auto& find() const noexcept
+    {
+        if constexpr (std::tuple_element_t<I, std::tuple<Named...>>::column_name == Name)
+            return std::get<I>(named_).runs;
+        else
+            return find<Name, I + 1>();
+    }
+
+    std::tuple<Named...> named_;
+};
+
+template <class... Named>
+columns(Named...) -> columns<Named...>;
+
+// Everything that travels with the sequences, in one bundle of references:
+//
+//     collate(batten::inputs{.sequences = ids, .prompt_lengths = prompts})
+//
+// Shapes   sequences [n] runs of tokens; prompt_lengths [n]; loss [n] runs, as long as their sequence, 0 = not trained;
+//          columns likewise. Prompt lengths and columns speak of the whole sequence: truncation slices them along with it.
+// Requires what it refers to outlives it. (Clang before 17 deduces no designated initialisers: write the members in order,
+//          with batten::none for one left out.)
+template <class Sequences, class PromptLengths = none_t, class Loss = none_t, class Columns = columns<>>
+struct inputs {
+    const Sequences& sequences;
+    const PromptLengths& prompt_lengths = none;
+    const Loss& loss = none;
+    Columns columns{};
+
+    [[nodiscard]] constexpr auto bundle() const;
+};
+
+#if !defined(__cpp_deduction_guides) || __cpp_deduction_guides < 201907L
+template <class Sequences>
+inputs(const Sequences&) -> inputs<Sequences>;
+template <class Sequences, class PromptLengths>
+inputs(const Sequences&, const PromptLengths&) -> inputs<Sequences, PromptLengths>;
+template <class Sequences, class PromptLengths, class Loss>
+inputs(const Sequences&, const PromptLengths&, const Loss&) -> inputs<Sequences, PromptLengths, Loss>;
+template <class Sequences, class PromptLengths, class Loss, class Columns>
+inputs(const Sequences&, const PromptLengths&, const Loss&, Columns)
+    -> inputs<Sequences, PromptLengths, Loss, Columns>;
+#endif
+
+// ---- select ----------------------------------------------------------------------------------------------------------
+
+// A bundle seen through a list of rows, as a plan yields it: row i of the selection is row rows[i] of the source.
+template <class Source, integer_number Index>
+class selection {
+public:
+    constexpr selection(const Source& source, std::span<const Index> rows) : source_(source), rows_(rows) {}
+
+    [[nodiscard]] constexpr decltype(auto) source() const noexcept { return (source_); }
+    [[nodiscard]] constexpr std::span<const Index> rows() const noexcept { return rows_; }
+    [[nodiscard]] constexpr auto bundle() const;
+
+private:
+    detail::stored<Source> source_;
+    std::span<const Index> rows_;
+};
+
+}  // namespace batten
+
+template <class Samples, class Projection>
+inline constexpr bool std::ranges::enable_view<batten::each_view<Samples, Projection>> = true;
+
+namespace batten {
+
+// Sees `source` (sequences, inputs{...}, another selection) through `rows`, in their order; a row may come twice.
+//
+// Requires  the sequences and the row numbers outlive the selection.
+// Errors    a row number past the source, when it is collated; only rows seen are checked.
+template <class Source, std::ranges::contiguous_range Rows>
+    requires integer_number<std::ranges::range_value_t<Rows>>
+[[nodiscard]] constexpr auto select(const Source& source, const Rows& rows)
+{
+    using index = std::ranges::range_value_t<Rows>;
+    return selection<Source, index>(source, std::span<const index>(rows));
+}
+
+template <detail::indexed_range Source, class Rows>
+    requires(!detail::is_view<Source>)
+void select(const Source&& source, const Rows& rows) = delete;  // sequences gone before they are read: name them first
+template <class Source, std::ranges::range Rows>
+    requires(!detail::is_view<Rows>)
+void select(const Source& source, const Rows&& rows) = delete;  // the rows would be gone before they are read: name them first
+
+// ---- what the engine reads -------------------------------------------------------------------------------------------
+
+// What a layout and a field see of `inputs`: the members that layouts of your own are written against.
+//
+//     sequence_count()   how many sequences
+//     check(i)           whether sequence i and what travels with it fit together; everything below needs it to have said yes
+//     length(i)          tokens of sequence i
+//     tokens(i)          its tokens, std::span<const token_type>
+//     prompt_length(i)   0 where there are none
+//     loss(i), column_values<"name">(i)   its entries, a span
+template <class Sequences, class PromptLengths, class Loss, class Columns>
+class bundle {
+public:
+    using token_type = std::ranges::range_value_t<detail::element_t<Sequences>>;
+    static constexpr bool has_prompt_lengths = !std::same_as<PromptLengths, none_t>;
+    static constexpr bool has_loss = !std::same_as<Loss, none_t>;
+    template <fixed_string Name>
+    static constexpr bool has_column = Columns::template has<Name>;
+
+    constexpr explicit bundle(const inputs<Sequences, PromptLengths, Loss, Columns>& in)
+        : sequences_(in.sequences), prompt_lengths_(in.prompt_lengths), loss_(in.loss), columns_(in.columns)
+    {
+    }
+
+    [[nodiscard]] constexpr std::size_t sequence_count() const { return detail::count(sequences_); }
+
+    // Once for the bundle: every part has one entry for each sequence.
+    [[nodiscard]] constexpr bool check(error& reason) const
+    {
+        const std::size_t sequences = sequence_count();
+        const auto same = [&](std::size_t entries, std::string_view name) {
+            return entries == sequences ||
+                   detail::fail(reason, error::of(errors::count_mismatch, entries, sequences, name));
+        };
+        if constexpr (has_prompt_lengths)
+            if (!same(detail::count(prompt_lengths_), "prompt_lengths"))
+                return false;
+        if constexpr (has_loss)
+            if (!same(detail::count(loss_), "loss"))
+                return false;
+        return columns_.all([&](const auto& column) {
+            return same(detail::count(column.runs), std::remove_cvref_t<decltype(column)>::column_name.view());
+        });
+    }
+
+    // For sequence i, O(1): offsets in order, the prompt inside the sequence, every column as long as it.
+    [[nodiscard]] constexpr bool check(std::size_t i, error& reason) const
+    {
+        if (!detail::check_element(sequences_, i, reason))
+            return false;
+        if constexpr (has_prompt_lengths) {
+            const auto prompt = detail::element_at(prompt_lengths_, i);
+            if (integer(prompt).is_negative())
+                return detail::fail(reason, error::of_row(errors::prompt_length_negative, i, prompt, {}, "prompt_lengths"));
+            if (std::cmp_greater(prompt, length(i)))
+                return detail::fail(reason, error::of_row(errors::prompt_past_end, i, prompt, length(i), "prompt_lengths"));
+        }
+        if constexpr (has_loss)
+            if (!same_length(loss_, i, "loss", reason))
+                return false;
+        return columns_.all([&](const auto& column) {
+            return same_length(column.runs, i, std::remove_cvref_t<decltype(column)>::column_name.view(), reason);
+        });
+    }
+
+    [[nodiscard]] constexpr std::size_t length(std::size_t i) const
+    {
+        return static_cast<std::size_t>(std::ranges::size(detail::element_at(sequences_, i)));
+    }
+    [[nodiscard]] constexpr std::span<const token_type> tokens(std::size_t i) const
+    {
+        return detail::as_span(detail::element_at(sequences_, i));
+    }
+    [[nodiscard]] constexpr std::size_t prompt_length([[maybe_unused]] std::size_t i) const
+    {
+        if constexpr (has_prompt_lengths)
+            return static_cast<std::size_t>(detail::element_at(prompt_lengths_, i));
+        else
+            return 0;
+    }
+    [[nodiscard]] constexpr auto loss(std::size_t i) const
+        requires has_loss
+    {
+        return detail::as_span(detail::element_at(loss_, i));
+    }
+    template <fixed_string Name>
+        requires has_column<Name>
+    [[nodiscard]] constexpr auto column_values(std::size_t i) const
+    {
+        return detail::as_span(detail::element_at(columns_.template runs<Name>(), i));
+    }
+
+private:
+    template <class Runs>
+    constexpr bool same_length(const Runs& runs, std::size_t i, std::string_view name, error& reason) const
+    {
+        if (!detail::check_element(runs, i, reason))
+            return false;
+        const auto entries = static_cast<std::size_t>(std::ranges::size(detail::element_at(runs, i)));
+        return entries == length(i) ||
+               detail::fail(reason, error::of_row(errors::column_length_mismatch, i, entries, length(i), name));
+    }
+
+    detail::stored<Sequences> sequences_;
+    [[no_unique_address]] detail::stored<PromptLengths> prompt_lengths_;
+    [[no_unique_address]] detail::stored<Loss> loss_;
+    [[no_unique_address]] Columns columns_;
+};
+
+// A bundle seen through a list of rows: the same members.
+template <class Bundle, class Index>
+class selected_bundle {
+public:
+    using token_type = typename Bundle::token_type;
+    static constexpr bool has_prompt_lengths = Bundle::has_prompt_lengths;
+    static constexpr bool has_loss = Bundle::has_loss;
+    template <fixed_string Name>
+    static constexpr bool has_column = Bundle::template has_column<Name>;
+
+    constexpr selected_bundle(const Bundle& source, std::span<const Index> rows) noexcept
+        : source_(source), rows_(rows)
+    {
+    }
+
+    [[nodiscard]] constexpr std::size_t sequence_count() const noexcept { return rows_.size(); }
+    [[nodiscard]] constexpr bool check(error& reason) const { return source_.check(reason); }
+    [[nodiscard]] constexpr bool check(std::size_t i, error& reason) const
+    {
+        const std::size_t sequences = source_.sequence_count();
+        if (integer(rows_[i]).is_negative() || std::cmp_greater_equal(rows_[i], sequences))
+            return detail::fail(reason, error::of_row(errors::row_index_out_of_range, i, rows_[i], sequences));
+        if (source_.check(at(i), reason))
+            return true;
+        reason.row = i;
+        return false;
+    }
+    [[nodiscard]] constexpr std::size_t length(std::size_t i) const { return source_.length(at(i)); }
+    [[nodiscard]] constexpr auto tokens(std::size_t i) const { return source_.tokens(at(i)); }
+    [[nodiscard]] constexpr std::size_t prompt_length(std::size_t i) const { return source_.prompt_length(at(i)); }
+    [[nodiscard]] constexpr auto loss(std::size_t i) const
+        requires has_loss
+    {
+        return source_.loss(at(i));
+    }
+    template <fixed_string Name>
+        requires has_column<Name>
+    [[nodiscard]] constexpr auto column_values(std::size_t i) const
+    {
+        return source_.template column_values<Name>(at(i));
+    }
+
+private:
+    constexpr std::size_t at(std::size_t i) const noexcept { return static_cast<std::size_t>(rows_[i]); }
+
+    Bundle source_;
+    std::span<const Index> rows_;
+};
+
+namespace detail {
+
+// What the engine reads of a call's argument: bundle() of inputs, selections, packed inputs; of plain sequences one that is made
+// here.
+template <class In>
+    requires requires(const In& in) { in.bundle(); }
+constexpr auto as_bundle(const In& in)
+{
+    return in.bundle();
+}
+template <sequence_range Sequences>
+constexpr auto as_bundle(const Sequences& sequences)
+{
+    return bundle<Sequences, none_t, none_t, columns<>>({sequences, none, none, {}});
+}
+
+}  // namespace detail
+
+template <class Sequences, class PromptLengths, class Loss, class Columns>
+constexpr auto inputs<Sequences, PromptLengths, Loss, Columns>::bundle() const
+{
+    static_assert(sequence_range<Sequences>,
+                  "batten::inputs: .sequences must be a random-access range of contiguous runs of integers");
+    static_assert(std::same_as<PromptLengths, none_t> || integer_range<PromptLengths>,
+                  "batten::inputs: .prompt_lengths must be a random-access range of integers");
+    static_assert(std::same_as<Loss, none_t> || number_sequences<Loss>,
+                  "batten::inputs: .loss must be a random-access range of contiguous runs of numbers "
+                  "(vector<bool> is not contiguous: use vector<std::uint8_t>)");
+    return batten::bundle<Sequences, PromptLengths, Loss, Columns>(*this);
+}
+
+template <class Source, integer_number Index>
+constexpr auto selection<Source, Index>::bundle() const
+{
+    const auto source = detail::as_bundle(source_);
+    return selected_bundle<std::remove_cv_t<decltype(source)>, Index>(source, rows_);
+}
+
+// What a collator's calls take.
+template <class In>
+concept collatable = requires(const In& in) { detail::as_bundle(in); };
+
+}  // namespace batten
+
+#endif

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What can go wrong in planning, beside the errors of the core: the codes and their sentences (error.hpp says how they are read).
+#ifndef BATTEN_PLAN_ERRORS_HPP_INCLUDED
+#define BATTEN_PLAN_ERRORS_HPP_INCLUDED
+
+#include <batten/error.hpp>
+
+namespace batten::plan::errors {
+
+using namespace batten::errors;
+
+// ---- Costs and limits 
+
+// -, a width, a larger width that costs less
+inline constexpr error_text cost_decreases{"cost_decreases", "a width of {second} costs less than a width of {first}"};
+// -, the capacity, the least
+inline constexpr error_text capacity_too_small{
+    "capacity_too_small", "a capacity of {first} columns is too small, the least is {second}"};
+// -, the capacity, the most
+inline constexpr error_text capacity_too_large{
+    "capacity_too_large", "a capacity of {first} columns is too large, the most is {second}"};
+
+// ---- Ranks and resuming 
+
+// -, the rank, number of ranks
+inline constexpr error_text rank_out_of_range{"rank_out_of_range", "there is no rank {first} of {second} ranks"};
+// -, the batch, number of batches
+inline constexpr error_text batch_out_of_range{"batch_out_of_range", "there is no batch {first}, the plan has {second}"};
+// -; field: what refuses the state
+inline constexpr error_text state_of_another{"state_of_another", "the state does not belong to {name}"};
+
+}  // namespace batten::plan::errors
+
+#endif
