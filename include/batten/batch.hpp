@@ -136,6 +136,10 @@ public:
     // For each segment, whether the collator's fields name them or not.
     [[nodiscard]] constexpr auto lengths() noexcept { return get<batten::lengths>(); }
     [[nodiscard]] constexpr auto lengths() const noexcept { return get<batten::lengths>(); }
+    [[nodiscard]] constexpr auto first_columns() noexcept { return get<batten::first_columns>(); }
+    [[nodiscard]] constexpr auto first_columns() const noexcept { return get<batten::first_columns>(); }
+    [[nodiscard]] constexpr auto segment_rows() noexcept { return get<batten::segment_rows>(); }
+    [[nodiscard]] constexpr auto segment_rows() const noexcept { return get<batten::segment_rows>(); }
     [[nodiscard]] constexpr auto truncated_tokens() noexcept { return get<batten::truncated_tokens>(); }
     [[nodiscard]] constexpr auto truncated_tokens() const noexcept { return get<batten::truncated_tokens>(); }
     [[nodiscard]] constexpr auto target_counts() noexcept { return get<batten::target_counts>(); }

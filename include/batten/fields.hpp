@@ -288,6 +288,14 @@ struct count_truncated {
     static constexpr std::string_view name = "truncated_tokens";
     static constexpr std::size_t of(const auto& segment) { return segment.dropped; }
 };
+struct count_first_column {
+    static constexpr std::string_view name = "first_columns";
+    static constexpr std::size_t of(const auto& segment) { return segment.first_column; }
+};
+struct count_row {
+    static constexpr std::string_view name = "segment_rows";
+    static constexpr std::size_t of(const auto& segment) { return segment.row; }
+};
 struct count_targets {
     static constexpr std::string_view name = "targets";
     static constexpr std::size_t of(const auto& segment) { return segment.target_count(); }
@@ -302,6 +310,14 @@ struct lengths : detail::segment_count<T, detail::count_length> {};
 // Tokens that truncation dropped.
 template <integer_number T = std::int64_t>
 struct truncated_tokens : detail::segment_count<T, detail::count_truncated> {};
+
+// The column in its row of each segment's first token.
+template <integer_number T = std::int64_t>
+struct first_columns : detail::segment_count<T, detail::count_first_column> {};
+
+// The row of each segment.
+template <integer_number T = std::int64_t>
+struct segment_rows : detail::segment_count<T, detail::count_row> {};
 
 // Targets that are trained; not among them column 0 of model_shifts, which the model's shift drops.
 template <integer_number T = std::int64_t>

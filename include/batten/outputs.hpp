@@ -123,9 +123,14 @@ struct add_report<Fields, Report, named_span<Key, T>, Named...> {
 };
 
 template <class Fields, class... Named>
-using written_fields = typename add_report<
-    typename add_report<typename add_report<Fields, lengths, Named...>::type, truncated_tokens, Named...>::type, target_counts,
-    Named...>::type;
+using with_lengths_named = typename add_report<Fields, lengths, Named...>::type;
+template <class Fields, class... Named>
+using with_places_named = typename add_report<typename add_report<Fields, first_columns, Named...>::type, segment_rows, Named...>::type;
+template <class Fields, class... Named>
+using with_counts_named =
+    typename add_report<typename add_report<Fields, truncated_tokens, Named...>::type, target_counts, Named...>::type;
+template <class Fields, class... Named>
+using written_fields = with_places_named<with_counts_named<with_lengths_named<Fields, Named...>, Named...>, Named...>;
 
 // Takes a span of exactly the elements needed, or up to rows * row_stride: a row_stride may leave room behind the last row.
 template <class Field>

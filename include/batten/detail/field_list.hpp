@@ -86,14 +86,14 @@ template <class Field>
 struct needs_pads_last : std::bool_constant<requires { requires Field::needs_pads_last; }> {};
 
 // What every owning batch reports for each segment, whether its fields name it or not.
+template <class Fields, class Report, template <class...> class Template>
+using with_report = typename field_list<Fields>::template with<Report, Template>;
 template <class Fields>
-using with_lengths = typename field_list<Fields>::template with<lengths<>, lengths>;
-template <class Fields>
-using with_dropped = typename field_list<Fields>::template with<truncated_tokens<>, truncated_tokens>;
-template <class Fields>
-using with_targets = typename field_list<Fields>::template with<target_counts<>, target_counts>;
-template <class Fields>
-using with_reports = with_targets<with_dropped<with_lengths<Fields>>>;
+using with_reports = with_report<
+    with_report<with_report<with_report<with_report<Fields, lengths<>, lengths>, truncated_tokens<>, truncated_tokens>,
+                            target_counts<>, target_counts>,
+                first_columns<>, first_columns>,
+    segment_rows<>, segment_rows>;
 
 }  // namespace batten::detail
 
