@@ -209,31 +209,54 @@ struct error {
     // The sentence a person reads: "batten: row 3 has 700 tokens, the limit is 512".
     [[nodiscard]] std::string message() const
     {
-        std::string text = "batten: ";
-        std::string_view rest = code.sentence();
-        for (std::size_t open = rest.find('{'); open != std::string_view::npos; open = rest.find('{')) {
-            const std::size_t close = rest.find('}', open);
-            text += rest.substr(0, open);
-            text += value_of(rest.substr(open + 1, close - open - 1));
-            rest.remove_prefix(close + 1);
-        }
-        return text += rest;
+        std::string text(write_message(nullptr), ' ');
+        write_message(text.data());
+        return text;
     }
 
 private:
-    [[nodiscard]] std::string value_of(std::string_view placeholder) const
+    // Writes the message to `out`, or only counts where it is null. Returns its characters. Written by hand: every program that
+    // collates compiles it, and calls of std::string would take half a second of that.
+    std::size_t write_message(char* out) const noexcept
     {
-        if (placeholder == "first")
-            return first.text();
-        if (placeholder == "second")
-            return second.text();
-        if (placeholder == "name")
-            return field.empty() ? "a field" : std::string(field);
-        const bool is_prefix = placeholder == "request:";
-        const std::string_view noun = placeholder == "row" ? "row" : "request";
-        if (row == no_row)
-            return is_prefix ? "" : placeholder == "row" ? "the batch" : "the request";
-        return std::string(noun) + " " + std::to_string(row) + (is_prefix ? ": " : "");
+        std::size_t size = 0;
+        const auto put = [&](std::string_view part) {
+            for (const char character : part) {
+                if (out != nullptr)
+                    out[size] = character;
+                ++size;
+            }
+        };
+        const auto put_number = [&](const integer& number) {
+            char digits[integer::most_characters];
+            const std::size_t begin = number.write_to(digits);
+            put({digits + begin, integer::most_characters - begin});
+        };
+        put("batten: ");
+        const std::string_view sentence = code.sentence();
+        for (std::size_t i = 0; i < sentence.size(); ++i) {
+            std::size_t end = i;
+            while (sentence[i] == '{' && sentence[end] != '}')
+                ++end;
+            const std::string_view placeholder = sentence.substr(i, end + 1 - i);
+            i = end;
+            if (placeholder == "{first}")
+                put_number(first);
+            else if (placeholder == "{second}")
+                put_number(second);
+            else if (placeholder == "{name}")
+                put(field.empty() ? "a field" : field);
+            else if (placeholder.size() == 1)
+                put(placeholder);
+            else if (row != no_row) {
+                put(placeholder == "{row}" ? "row " : "request ");
+                put_number(row);
+                put(placeholder == "{request:}" ? ": " : "");
+            } else if (placeholder != "{request:}") {
+                put(placeholder == "{row}" ? "the batch" : "the request");
+            }
+        }
+        return size;
     }
 };
 

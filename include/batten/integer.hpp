@@ -54,8 +54,22 @@ public:
 
     [[nodiscard]] std::string text() const
     {
-        std::string digits(negative_ ? "-" : "");
-        return digits += std::to_string(magnitude_);
+        char digits[most_characters];
+        return std::string(digits + write_to(digits), digits + most_characters);
+    }
+
+    // Writes the decimal digits to the end of `digits`, and returns the index of the first.
+    static constexpr std::size_t most_characters = 20;  // of -2^63, and of 2^64 - 1
+    constexpr std::size_t write_to(char (&digits)[most_characters]) const noexcept
+    {
+        std::size_t first = most_characters;
+        std::uint64_t rest = magnitude_;
+        do
+            digits[--first] = static_cast<char>('0' + rest % 10);
+        while ((rest /= 10) != 0);
+        if (negative_)
+            digits[--first] = '-';
+        return first;
     }
 
 private:
