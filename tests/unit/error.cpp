@@ -57,9 +57,10 @@ std::vector<defined_error> errors_of(const std::string& header)
     std::vector<defined_error> found;
     for (std::sregex_iterator i(text.begin(), text.end(), definition), end; i != end; ++i)
         found.push_back({(*i)[1], (*i)[2], (*i)[3]});
+    const std::string begin = "\ninline constexpr error_text ";
     std::size_t definitions = 0;
-    for (std::size_t at = text.find("error_text "); at != std::string::npos; at = text.find("error_text ", at + 1))
-        definitions += text.compare(at - 10, 10, "constexpr ") == 0 ? 1U : 0U;
+    for (std::size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at + 1))
+        ++definitions;
     CHECK(found.size() == definitions);
     return found;
 }
