@@ -158,7 +158,7 @@ void buckets_are_those_made_by_hand(std::uint64_t seed)
         tests::lift_max_width(length);
         const auto alignment = std::array{batten::same_position, batten::model_shifts, batten::next_token,
                                           batten::next_token_drop_last}[tests::below(any, 4)];
-        const std::size_t limit = tests::tokens_of(alignment, length.limit());
+        const std::size_t limit = batten::tokens_of(alignment, length.limit());
         std::vector<tests::sample> samples(tests::below(any, 20));
         ragged ids;
         for (tests::sample& s : samples) {
