@@ -189,7 +189,7 @@ void run_hidden(const settings& with, results_file& results, std::size_t rows, s
     std::vector<std::int64_t> lengths;
     for (const auto& row : on.rows)
         lengths.push_back(static_cast<std::int64_t>(row.size()));
-    const batten::varlen_map places(lengths, on.width, batten::pad_left{});
+    const batten::varlen_map places(batten::padded_rows(lengths, on.width, batten::pad_left{}));
     const std::size_t padded_size = on.cells() * d, packed_size = on.real() * d;
     const array<float> padded(padded_size), packed(packed_size), other(padded_size);
     for (std::size_t i = 0; i < padded_size; ++i)

@@ -32,7 +32,7 @@ namespace mask = batten::mask;
 
 constexpr std::size_t width = 2048;
 const std::vector<std::int64_t> lengths{2048, 1792, 1536, 1280, 1024, 768, 512, 256};
-constexpr mask::dimensions of{8, width, width};
+constexpr mask::dimensions shape{8, width, width};
 constexpr std::size_t pairs = 8 * width * width;
 
 constexpr bool sees(std::size_t row_length, std::size_t query, std::size_t key)
@@ -80,14 +80,14 @@ void run_dense(const settings& with, results_file& results, const std::string& o
 {
     array<T> memory(pairs);
     T* const out = memory.data();
-    std::vector<mask::interval> intervals(of.rows * of.queries);
-    const mask::padded_rows where(lengths, width);
+    std::vector<mask::interval> intervals(shape.rows * shape.queries);
+    const batten::padded_rows where(lengths, width, batten::pad_right{});
     std::size_t seen = 0;
-    mask::intervals(where, mask::causal{}, std::span(intervals));
+    mask::intervals(where, mask::causal{}, intervals);
     for (const mask::interval& i : intervals)
         seen += static_cast<std::size_t>(i.end - i.begin);
     const auto whole = [&](std::size_t) {
-        mask::intervals(where, mask::causal{}, std::span(intervals));
+        mask::intervals(where, mask::causal{}, intervals);
         write(std::span<const mask::interval>(intervals), std::span(out, pairs));
     };
     const auto by_hand = [&](std::size_t) { loop_of_pairs(out, inside, outside); };
@@ -110,13 +110,13 @@ void run_dense(const settings& with, results_file& results, const std::string& o
 void run_bits(const settings& with, results_file& results)
 {
     array<std::uint8_t> memory(pairs / 8);
-    std::vector<mask::interval> intervals(of.rows * of.queries);
-    const mask::padded_rows where(lengths, width);
+    std::vector<mask::interval> intervals(shape.rows * shape.queries);
+    const batten::padded_rows where(lengths, width, batten::pad_right{});
     const auto whole = [&](std::size_t) {
-        mask::intervals(where, mask::causal{}, std::span(intervals));
-        mask::bits(intervals, of, std::span(memory.data(), pairs / 8));
+        mask::intervals(where, mask::causal{}, intervals);
+        mask::bits(intervals, shape, std::span(memory.data(), pairs / 8));
     };
-    const auto intervals_alone = [&](std::size_t) { mask::intervals(where, mask::causal{}, std::span(intervals)); };
+    const auto intervals_alone = [&](std::size_t) { mask::intervals(where, mask::causal{}, intervals); };
     whole(0);
     for (std::size_t i = 0; i < pairs; ++i)
         if ((memory.data()[i / 8] >> i % 8 & 1) != sees(static_cast<std::size_t>(lengths[i / width / width]), i / width % width,
@@ -149,13 +149,13 @@ void run_mlm(const settings& with, results_file& results)
     const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::encoder_fields> collate{
         {.pad_id = pad_id}};
     const mask::mlm_masking hide({.mask_id = mask_id, .vocabulary = 50257, .special_ids = {pad_id}, .seed = 1});
-    std::vector<std::vector<std::size_t>> lengths_of, numbers;
+    std::vector<std::vector<std::size_t>> lengths_of, sequence_ids;
     for (const batch& b : on.batches) {
         lengths_of.emplace_back();
         for (const auto& row : b.rows)
             lengths_of.back().push_back(row.size());
-        numbers.emplace_back(b.rows.size());
-        std::iota(numbers.back().begin(), numbers.back().end(), numbers.size() * 1000);
+        sequence_ids.emplace_back(b.rows.size());
+        std::iota(sequence_ids.back().begin(), sequence_ids.back().end(), sequence_ids.size() * 1000);
     }
     std::uint64_t epoch = 0;
     const auto collate_only = [&](std::size_t i) {
@@ -166,7 +166,7 @@ void run_mlm(const settings& with, results_file& results)
     };
     const auto hide_only = [&](std::size_t i) {
         const std::size_t cells = on.batches[i].cells();
-        return hide.into(mask::padded_rows(lengths_of[i], on.batches[i].width), numbers[i], epoch++,
+        return hide.into(batten::padded_rows(lengths_of[i], on.batches[i].width, batten::pad_right{}), sequence_ids[i], epoch++,
                          std::span(ids.data(), cells), std::span(labels.data(), cells));
     };
     const auto both = [&](std::size_t i) {
@@ -200,13 +200,13 @@ int main(int argc, char** argv)
     start_harness(argv[0]);
     results_file results(with.results);
     run_dense(with, results, "float", 0.0F, std::numeric_limits<float>::lowest(), [](auto intervals, std::span<float> out) {
-        mask::additive(intervals, of, out);
+        mask::additive(intervals, shape, out);
     });
     using batten::bfloat16;
     run_dense(with, results, "bfloat16", bfloat16{0}, batten::lowest_finite<bfloat16>,
-              [](auto intervals, std::span<bfloat16> out) { mask::additive(intervals, of, out); });
+              [](auto intervals, std::span<bfloat16> out) { mask::additive(intervals, shape, out); });
     run_dense(with, results, "bytes", std::uint8_t{1}, std::uint8_t{0},
-              [](auto intervals, std::span<std::uint8_t> out) { mask::bytes(intervals, of, out); });
+              [](auto intervals, std::span<std::uint8_t> out) { mask::bytes(intervals, shape, out); });
     run_bits(with, results);
     run_mlm(with, results);
     return 0;

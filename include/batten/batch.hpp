@@ -10,6 +10,7 @@
 #include <batten/inputs.hpp>
 #include <batten/matrix.hpp>
 #include <batten/outputs.hpp>
+#include <batten/rows.hpp>
 #include <batten/shape.hpp>
 
 #include <concepts>
@@ -37,8 +38,8 @@ struct buffer_list<fields<Field...>> {
     using type = std::tuple<buffer<typename Field::value_type>...>;
 };
 
-// The accessors that batches and views of them share. Derived gives rows(), width(), and field_cells<I>(), the span of field I
-// of Fields, of const where the batch is const.
+// The accessors that batches and views of them share. Derived gives rows(), width(), pad_segments(), and field_cells<I>(), the
+// span of field I of Fields, of const where the batch is const.
 template <class Derived, class Fields>
 class batch_access {
     using list = field_list<Fields>;
@@ -145,6 +146,18 @@ public:
     [[nodiscard]] constexpr auto target_counts() noexcept { return get<batten::target_counts>(); }
     [[nodiscard]] constexpr auto target_counts() const noexcept { return get<batten::target_counts>(); }
 
+protected:
+    // What segments() returns.
+    [[nodiscard]] constexpr auto reported() const noexcept
+    {
+        const auto cells_of = [&]<class Key>(Key) { return self().template field_cells<list::template first<Key>()>(); };
+        const auto lengths = cells_of(by_template<batten::lengths>{});
+        const auto columns = cells_of(by_template<batten::first_columns>{});
+        const auto rows = cells_of(by_template<batten::segment_rows>{});
+        return reported_rows(lengths, columns, rows, rows_shape{self().rows(), self().width()},
+                             self().pad_segments() == 0 ? pads_at_end::no_segment : pads_at_end::one_segment);
+    }
+
 private:
     constexpr Derived& self() noexcept { return static_cast<Derived&>(*this); }
     constexpr const Derived& self() const noexcept { return static_cast<const Derived&>(*this); }
@@ -189,7 +202,7 @@ constexpr void take_grown(buffer<T>& now, buffer<T>& grown, std::size_t elements
 
 }  // namespace detail
 
-// A batch that refers to memory of something else, to read: one batch of a bucketed call. The accessors of basic_batch.
+// A batch in memory that something else owns, to read: one batch of a bucketed call. It has the accessors of basic_batch.
 template <class Fields>
 class batch_view : public detail::batch_access<batch_view<Fields>, detail::with_reports<Fields>> {
     friend detail::batch_access<batch_view, detail::with_reports<Fields>>;
@@ -205,7 +218,12 @@ public:
     [[nodiscard]] constexpr std::size_t width() const noexcept { return width_; }
     [[nodiscard]] constexpr const batten::summary& summary() const noexcept { return summary_; }
 
+    // The rows: where each segment is. What masks and varlen_map read.
+    [[nodiscard]] constexpr auto segments() const noexcept { return this->reported(); }
+
 private:
+    static constexpr std::size_t pad_segments() noexcept { return 0; }
+
     template <std::size_t I>
     constexpr auto field_cells() const noexcept
     {
@@ -249,6 +267,11 @@ public:
     [[nodiscard]] constexpr const batch_shape<Fields>& shape() const noexcept { return shape_; }
     [[nodiscard]] constexpr const batten::summary& summary() const noexcept { return summary_; }
 
+    // The rows: where each segment is, and the tail of pads where it is a segment of its own. What masks and varlen_map read.
+    // Valid as long as the batch's memory.
+    [[nodiscard]] constexpr auto segments() const& noexcept { return this->reported(); }
+    void segments() const&& = delete;  // a batch gone before its rows are read: name it first
+
     // For collators: makes room, or says why not; then the batch is as before. Allocates only where there was less room.
     [[nodiscard]] constexpr bool prepare(const detail::extent& of, error& reason)
     {
@@ -272,6 +295,8 @@ private:
     using list = detail::field_list<fields_type>;
     using buffers_type = typename detail::buffer_list<fields_type>::type;
     using indices = std::make_index_sequence<fields_type::count>;
+
+    constexpr std::size_t pad_segments() const noexcept { return shape_.pad_segments; }
 
     template <std::size_t I>
     constexpr auto field_cells() noexcept

@@ -22,6 +22,7 @@
 #include <batten/overflow.hpp>
 #include <batten/plan.hpp>
 #include <batten/presets.hpp>
+#include <batten/rows.hpp>
 #include <batten/segment.hpp>
 #include <batten/sequences.hpp>
 #include <batten/serve.hpp>

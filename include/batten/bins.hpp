@@ -14,7 +14,7 @@
 
 namespace batten {
 
-// A slice of a sequence, and so its place in a bin: tokens [begin, begin + length).
+// A slice of a sequence that goes into a row: tokens [begin, begin + length).
 struct piece {
     std::uint32_t sequence = 0;
     std::uint32_t begin = 0;
@@ -23,12 +23,28 @@ struct piece {
     friend constexpr bool operator==(const piece&, const piece&) noexcept = default;
 };
 
-// Which pieces share a row, as a packer (plan/packing.hpp) or you yourself say: row b has pieces [offsets[b], offsets[b + 1]),
-// in this order, each from the next column on that is a multiple of slot_multiple.
+// Where the positions of a piece begin.
+enum class piece_positions : unsigned char {
+    restart,      // at 0
+    from_source,  // at `begin`, its place in the sequence: a shard of a sequence, a row cut from a stream of tokens
+};
+
+// Which pieces share a row, as a packer (plan/packing.hpp) or you yourself say: row b has pieces [offsets[b], offsets[b + 1]), in
+// this order. The others are options, off by default.
+//
+// look_ahead  under next_token the target of a piece's last column is the token after the piece, where its sequence has one.
+//             Other alignments ignore it: next_token_drop_last has it built in, since the last token of a piece is a target
+//             alone there; let pieces share that token.
+// slots       columns that each piece reserves, at least as many as it takes; those that it does not take are pads, which a
+//             field fills as pads after the piece (continue_positions counts on through them). An empty piece may reserve
+//             columns, and then begin past the end of its sequence: `begin` is where their positions count from.
 struct bins {
     std::span<const piece> pieces{};
     std::span<const std::size_t> offsets{};  // one more than rows
-    std::size_t slot_multiple = 1;
+    std::size_t slot_multiple = 1;           // a piece that takes or reserves columns begins at a multiple of it
+    piece_positions positions = piece_positions::restart;
+    bool look_ahead = false;
+    std::span<const std::uint32_t> slots{};  // one for each piece, or none at all: as many columns as the piece takes
 };
 
 // Sequences, and which pieces of them share a row: what a packed_collator takes.
@@ -50,8 +66,8 @@ private:
 // the result of a packer does.
 //
 // Requires  the sequences and the bins outlive it.
-// Errors    offsets that do not begin with 0, decrease or pass the pieces; a slot multiple of 0; a piece outside its sequence
-//           or of no sequence: when it is collated.
+// Errors    when it is collated: offsets that do not begin with 0, decrease or pass the pieces; a slot multiple of 0; another
+//           number of slots than pieces, a slot smaller than its piece; a piece outside its sequence or of no sequence.
 template <class Source>
 [[nodiscard]] constexpr auto packed(const Source& source, const bins& rows)
 {
@@ -74,6 +90,8 @@ public:
             return false;
         if (bins_.slot_multiple == 0)
             return detail::fail(reason, error::of(errors::argument_not_positive, 0, {}, "slot_multiple"));
+        if (!bins_.slots.empty() && bins_.slots.size() != bins_.pieces.size())
+            return detail::fail(reason, error::of(errors::slot_count_mismatch, bins_.slots.size(), bins_.pieces.size()));
         const auto offsets = bins_.offsets;
         if (!offsets.empty() && offsets.front() != 0)
             return detail::fail(reason,

@@ -117,6 +117,12 @@ inline constexpr error_text out_of_memory{"out_of_memory", "{first} bytes could 
 inline constexpr error_text offsets_not_from_zero{"offsets_not_from_zero", "{name} begins with {first}, it must begin with 0"};
 // -, the argument; field: its name
 inline constexpr error_text argument_not_positive{"argument_not_positive", "{name} must be at least 1, not {first}"};
+// -, slots, pieces
+inline constexpr error_text slot_count_mismatch{
+    "slot_count_mismatch", "there are {first} slots and {second} pieces: give each piece one slot, or none"};
+// row, the columns that a piece takes, its slot
+inline constexpr error_text slot_too_small{
+    "slot_too_small", "{row}: a piece takes {first} columns, but its slot has {second}"};
 // -; field: which input
 inline constexpr error_text input_empty{"input_empty", "{name} is empty"};
 

@@ -42,11 +42,10 @@ struct pad_run {
     fill_values values{};
 };
 
-// One segment as a field sees it: where it lies (the members of segment, `first_column` in the row), and what it carries.
+// One segment as a field sees it: its place (the members of segment, `first_column` in the row), and what it carries.
 template <class Bundle>
 class segment_view : public segment {
 public:
-    std::size_t row = 0;
     std::size_t width = 0;
     fill_values values{};
 

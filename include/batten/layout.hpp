@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Layouts: where the tokens of a batch lie. A row is a run of segments and pads, a segment is a slice of one sequence.
+// Layouts: where the tokens of a batch are. A row is a run of segments and pads, a segment is a slice of one sequence.
 #ifndef BATTEN_LAYOUT_HPP_INCLUDED
 #define BATTEN_LAYOUT_HPP_INCLUDED
 
@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 namespace batten {
 
@@ -35,11 +36,11 @@ struct no_overflow {};
 //                                                     why not and false. Asked again for a row, it must answer the same
 //
 //     static constexpr bool is_one_row, tail_is_segment;              may be left out: whether there is always one row, and
-//                                                                     whether pads behind its segments count as one more
+//                                                                     whether pads after its segments count as one more
 //
 // The engine checks before the first write that slices lie in their sequences and segments do not overlap.
 
-// The layout of one sequence a row, padded to one width.
+// The padded layout: one sequence a row, padded to one width.
 template <padding_side Side, length_strategy Length, overflow_policy Overflow = reject>
 struct padded {
     using side_type = Side;
@@ -93,11 +94,11 @@ private:
     }
 };
 
-// The layout of sequence packing: a row for each bin, several pieces of sequences in it, each with positions of its own. For
-// inputs that come as packed(inputs, bins). A piece begins at the next column that is a multiple of the bins' slot_multiple; an
-// empty one takes none.
+// The packed layout (sequence packing): a row for each bin, several pieces of sequences in it, each with positions of its own.
+// For inputs that come as packed(inputs, bins). A piece begins at the next column that is a multiple of the bins' slot_multiple,
+// and takes its slot where the bins give one; an empty piece without a slot takes no column.
 //
-// Errors  a bin that takes more columns than the length's limit (row, its columns, the limit).
+// Errors  a bin that takes more columns than the length's limit (row, its columns, the limit); a slot smaller than its piece.
 template <length_strategy Length, padding_side Side = pad_right>
 struct packed_rows {
     using side_type = Side;
@@ -128,34 +129,56 @@ struct packed_rows {
     template <class Options, class In, class Sink>
     static constexpr bool row(const Options& options, const In& in, std::size_t r, Sink&& sink, error& reason)
     {
-        const std::size_t multiple = in.bins().slot_multiple;
+        const bins& how = in.bins();
         std::size_t column = 0;
-        std::size_t index = 0;
+        segment at;
         for (const piece& p : in.pieces(r)) {
-            const std::size_t length = columns_of(options.targets, p.length);
-            if (length != 0)
-                column = (column + (multiple - 1)) / multiple * multiple;
-            sink(segment{.sequence = p.sequence,
-                         .source_begin = p.begin,
-                         .kept = p.length,
-                         .length = length,
-                         .first_column = column,
-                         .index_in_row = index++});
-            column += length;
+            at.sequence = p.sequence;
+            at.source_begin = p.begin;
+            at.kept = p.length;
+            at.length = columns_of(options.targets, p.length);
+            at.position_begin = how.positions == piece_positions::from_source ? p.begin : 0;
+            at.slot = at.length;
+            if (!how.slots.empty() && !take_slot(in, p, how.slots[how.offsets[r] + at.index_in_row], at, r, reason))
+                return false;
+            if (how.look_ahead && options.targets == next_token && p.length != 0 &&
+                std::size_t{p.begin} + p.length < in.length(p.sequence))
+                at.kept += 1;
+            if (at.slot != 0 && column % how.slot_multiple != 0 &&
+                !detail::add(column, how.slot_multiple - column % how.slot_multiple, column))
+                return detail::fail(reason, error::of_row(errors::size_overflow, r, how.slot_multiple, at.index_in_row + 1));
+            at.first_column = column;
+            sink(std::as_const(at));
+            if (!detail::add(column, at.slot, column))
+                return detail::fail(reason, error::of_row(errors::size_overflow, r, at.first_column, at.slot));
+            at.index_in_row += 1;
         }
         const std::size_t limit = detail::limit_of(options.length);
         return column <= limit || detail::fail(reason, error::of_row(errors::row_over_limit, r, column, limit));
     }
+
+private:
+    // Reserves the columns of a slot. Of an empty piece that reserves some, `begin` is a position, not a token.
+    template <class In>
+    static constexpr bool take_slot(const In& in, const piece& p, std::size_t slot, segment& at, std::size_t r, error& reason)
+    {
+        if (slot < at.length)
+            return detail::fail(reason, error::of_row(errors::slot_too_small, r, at.length, slot));
+        at.slot = slot;
+        if (p.length == 0 && slot != 0)
+            at.source_begin = std::min(at.source_begin, in.length(p.sequence));
+        return true;
+    }
 };
 
-// What pads behind the last sequence of a packed batch are.
+// What the pads after the last sequence of a varlen row are.
 enum class trailing_pads : unsigned char {
     own_segment,  // one more segment, which attends to itself alone: for training
-    excluded,     // nothing that cu_seqlens knows of: for inference
+    excluded,     // no segment, so that cu_seqlens leaves them out: for inference
 };
 
-// The packed layout (varlen): one row, all sequences one behind the other, without a pad between them. The length strategy is
-// asked about the row: round_up_to<8> pads the total.
+// The varlen layout (padding-free): one row, all sequences one after the other, without a pad between them. The length strategy
+// is asked about the row: round_up_to<8> pads the total.
 //
 // Errors  a total over the length's limit (row 0, the total, the limit).
 template <length_strategy Length, trailing_pads Tail = trailing_pads::own_segment>

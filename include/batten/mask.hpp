@@ -7,6 +7,6 @@
 #include <batten/mask/errors.hpp>
 #include <batten/mask/intervals.hpp>
 #include <batten/mask/mlm.hpp>
-#include <batten/mask/segments.hpp>
+#include <batten/mask/queries.hpp>
 
 #endif

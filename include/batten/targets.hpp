@@ -25,6 +25,13 @@ constexpr std::size_t columns_of(target_alignment targets, std::size_t tokens) n
     return targets == next_token_drop_last && tokens != 0 ? tokens - 1 : tokens;
 }
 
+// Whether a segment of `tokens` kept takes `columns`: what columns_of says; under next_token also one less, where the last token
+// kept is a look-ahead, the target of the last column.
+constexpr bool are_columns_of(target_alignment targets, std::size_t tokens, std::size_t columns) noexcept
+{
+    return columns == columns_of(targets, tokens) || (targets == next_token && columns != 0 && tokens != 0 && tokens - 1 == columns);
+}
+
 // The most tokens that take n columns.
 constexpr std::size_t tokens_of(target_alignment targets, std::size_t columns) noexcept
 {

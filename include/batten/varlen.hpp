@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Padded rows to packed ones and back, whole hidden rows at a time; cu_seqlens of a constant shape.
+// Hidden rows of the tokens alone, taken out of padded ones and put back; cu_seqlens of a constant shape.
 #ifndef BATTEN_VARLEN_HPP_INCLUDED
 #define BATTEN_VARLEN_HPP_INCLUDED
 
 #include <batten/detail/simd.hpp>
+#include <batten/detail/spans.hpp>
 #include <batten/error.hpp>
 #include <batten/executor.hpp>
 #include <batten/field.hpp>
+#include <batten/integer.hpp>
+#include <batten/rows.hpp>
+#include <batten/segment.hpp>
 #include <batten/sequences.hpp>
-#include <batten/side.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -22,43 +25,37 @@
 
 namespace batten {
 
-// What a padded batch comes to without its pads.
+// What a batch comes to without its pads.
 struct varlen_shape {
     std::size_t rows = 0;
     std::size_t width = 0;
+    std::size_t sequences = 0;   // one less than the entries of cu_seqlens
     std::size_t tokens = 0;      // rows of the packed form; elements of indices
-    std::size_t max_seqlen = 0;  // the longest row
+    std::size_t max_seqlen = 0;  // the longest sequence
 
     friend constexpr bool operator==(const varlen_shape&, const varlen_shape&) noexcept = default;
 };
 
 namespace detail {
 
+// A batch whose rows may be kept: one with a name, or a view of memory that something else owns.
+template <class Batch>
+concept rows_outlive = requires(Batch&& batch) {
+    { std::forward<Batch>(batch).segments() } -> batch_rows;
+};
+
 // Memory of elements that may be copied as bytes.
 template <class R>
-concept element_memory = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
-                         std::is_trivially_copyable_v<std::ranges::range_value_t<R>>;
+concept element_memory = memory<R> && std::is_trivially_copyable_v<element_of<R>>;
 
 // The same to write to.
 template <class R>
-concept element_output = element_memory<R> && !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>>;
+concept element_output = element_memory<R> && output_memory<R>;
 
 template <class R>
-concept token_memory = element_memory<R> && integer_number<std::ranges::range_value_t<R>>;
+concept token_memory = element_memory<R> && integer_number<element_of<R>>;
 template <class R>
 concept token_output = element_output<R> && token_memory<R>;
-
-template <element_memory R>
-constexpr auto elements_in(R& range) noexcept
-{
-    using element = std::remove_reference_t<std::ranges::range_reference_t<R>>;
-    return std::span<element>(std::ranges::data(range), static_cast<std::size_t>(std::ranges::size(range)));
-}
-
-constexpr bool check_size(std::size_t needed, std::size_t given, std::string_view name, error& reason) noexcept
-{
-    return needed == given || fail(reason, error::of(given < needed ? errors::span_too_small : errors::span_too_large, needed, given, name));
-}
 
 // Copies from[0, count) to to[0, count), which must not overlap it.
 template <class E>
@@ -70,7 +67,7 @@ constexpr void copy_elements(const E* from, std::size_t count, E* to, store_poli
         simd::stream(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from), count * sizeof(E));
 }
 
-// Round the caches, from a block that stays in the nearest one. No `value`: zero bytes.
+// Fills `out` with streaming stores, from a block that stays in the first-level cache. No `value`: zero bytes.
 template <class E>
 void stream_fill(std::span<E> out, const E* value)
 {
@@ -116,18 +113,21 @@ constexpr void end_stores(store_policy stores)
 
 }  // namespace detail
 
-// The rows of a padded batch, and where each has its tokens: varlen_map(batch.lengths(), batch.width(), pad_left{}). It takes whole
-// hidden rows of `d` elements out of the padded form [rows * width, d] into the packed form [tokens, d], and puts them back.
-// What FlashAttention's unpad_input and pad_input do, from lengths in place of a mask.
+// Takes whole hidden rows of `d` elements out of the padded form [rows * width, d] into the packed form [tokens, d], and puts
+// them back: varlen_map(batch), or varlen_map(padded_rows(lengths, width, pad_left{})). What FlashAttention's unpad_input and
+// pad_input do, from the batch's own rows in place of a mask. A row may have several segments; pads are left out, also where
+// they are a segment of their own.
 //
-// Requires  the lengths outlive it; memory that does not overlap. Elements of any trivially copyable type.
-// Errors    a length that is negative or over the width; a side that puts a row past the width; spans of other sizes; a number
-//           that the type asked for cannot hold. Each call checks all of it, O(rows), before the first write.
-template <integer_number Length, padding_side Side = pad_right>
+// Requires  the batch, or what the rows refer to, outlives it; memory that does not overlap; trivially copyable elements.
+// Errors    segments outside of their rows or over one another; spans of other sizes; a number that the type asked for cannot
+//           hold. Each call checks all of it, O(segments), before the first write.
+template <batch_rows Rows>
 class varlen_map {
 public:
-    constexpr varlen_map(std::span<const Length> lengths, std::size_t width, Side side = {}) noexcept
-        : lengths_(lengths), width_(width), side_(side)
+    constexpr explicit varlen_map(Rows rows) noexcept : rows_(std::move(rows)) {}
+    template <class Batch>
+        requires detail::rows_outlive<Batch>
+    constexpr explicit varlen_map(Batch&& batch) noexcept : rows_(std::forward<Batch>(batch).segments())
     {
     }
 
@@ -142,21 +142,23 @@ public:
     }
     [[nodiscard]] constexpr varlen_shape shape() const { return try_shape().value(); }
 
-    // Writes where each sequence begins in the packed form, and where the last one ends: [rows + 1], int32 for most kernels.
+    // Writes where each sequence begins in the packed form, and where the last one ends: [sequences + 1], int32 for most kernels.
     template <detail::token_output Out>
     constexpr result<varlen_shape> try_cu_seqlens(Out&& out) const
     {
-        const auto to = detail::elements_in(out);
+        const auto to = detail::span_of(out);
         using value = typename decltype(to)::value_type;
         varlen_shape found;
         error reason;
-        if (!measure(found, reason) || !detail::check_size(lengths_.size() + 1, to.size(), "cu_seqlens", reason) ||
+        if (!measure(found, reason) || !detail::check_size(found.sequences + 1, to.size(), "cu_seqlens", reason) ||
             !detail::check_count<value>(found.tokens, error::no_row, "cu_seqlens", reason))
             return reason;
-        std::size_t end = 0;
+        std::size_t next = 0;
         to[0] = 0;
-        for (std::size_t r = 0; r < lengths_.size(); ++r)
-            to[r + 1] = static_cast<value>(end += length(r));
+        each_sequence([&](const segment& at, std::size_t token) {
+            to[++next] = static_cast<value>(token + at.length);
+            return true;
+        });
         return found;
     }
     template <detail::token_output Out>
@@ -169,18 +171,19 @@ public:
     template <detail::token_output Out>
     constexpr result<varlen_shape> try_indices(Out&& out) const
     {
-        const auto to = detail::elements_in(out);
+        const auto to = detail::span_of(out);
         using value = typename decltype(to)::value_type;
         varlen_shape found;
         error reason;
         if (!measure(found, reason) || !detail::check_size(found.tokens, to.size(), "indices", reason))
             return reason;
-        if (!each_run([&](const run& at) {
-                return detail::check_count<value>(at.cell + (at.length - 1), at.row, "indices", reason);
+        if (!each_sequence([&](const segment& at, std::size_t) {
+                return at.length == 0 ||
+                       detail::check_count<value>(cell_of(at) + (at.length - 1), at.row, "indices", reason);
             }))
             return reason;
-        each_run([&](const run& at) {
-            cells::iota(to.subspan(at.token, at.length), at.cell);
+        each_sequence([&](const segment& at, std::size_t token) {
+            cells::iota(to.subspan(token, at.length), cell_of(at));
             return true;
         });
         return found;
@@ -197,14 +200,14 @@ public:
     constexpr result<varlen_shape> try_gather_rows(const Padded& padded, std::size_t d, Packed&& packed,
                                                    store_policy stores = ordinary) const
     {
-        const auto from = detail::elements_in(padded);
-        const auto to = detail::elements_in(packed);
+        const auto from = detail::span_of(padded);
+        const auto to = detail::span_of(packed);
         varlen_shape found;
         error reason;
         if (!measure(found, reason) || !check_forms(from, to, d, found, reason))
             return reason;
-        each_run([&](const run& at) {
-            detail::copy_elements(from.data() + at.cell * d, at.length * d, to.data() + at.token * d, stores);
+        each_sequence([&](const segment& at, std::size_t token) {
+            detail::copy_elements(from.data() + cell_of(at) * d, at.length * d, to.data() + token * d, stores);
             return true;
         });
         detail::end_stores(stores);
@@ -246,35 +249,15 @@ public:
     }
 
 private:
-    // One sequence: `length` cells from flat cell `cell` on, tokens from `token` on.
-    struct run {
-        std::size_t row = 0;
-        std::size_t cell = 0;
-        std::size_t token = 0;
-        std::size_t length = 0;
-    };
-
-    constexpr std::size_t length(std::size_t r) const { return static_cast<std::size_t>(lengths_[r]); }
+    // row * width + first_column
+    constexpr std::size_t cell_of(const segment& at) const noexcept { return at.row * rows_.shape().width + at.first_column; }
 
     constexpr bool measure(varlen_shape& found, error& reason) const
     {
-        found = {.rows = lengths_.size(), .width = width_};
-        std::size_t cells = 0;
-        if (!detail::multiply(lengths_.size(), width_, cells))
-            return detail::fail(reason, error::of(errors::size_overflow, lengths_.size(), width_));
-        for (std::size_t r = 0; r < lengths_.size(); ++r) {
-            if (std::cmp_less(lengths_[r], 0))
-                return detail::fail(reason, error::of_row(errors::length_negative, r, lengths_[r]));
-            if (std::cmp_greater(lengths_[r], width_))
-                return detail::fail(reason, error::of_row(errors::segment_past_row, r, lengths_[r], width_, "the row"));
-            const std::size_t tokens = length(r);
-            const std::size_t offset = side_traits<Side>::offset(side_, tokens, width_);
-            if (offset > width_ - tokens)
-                return detail::fail(reason, error::of_row(errors::offset_past_width, r, offset, width_ - tokens));
-            found.tokens += tokens;
-            found.max_seqlen = std::max(found.max_seqlen, tokens);
-        }
-        return true;
+        detail::checked_rows rows;
+        const bool good = detail::check_rows(rows_, rows, reason);
+        found = {rows.shape.rows, rows.shape.width, rows.sequences, rows.tokens, rows.max_seqlen};
+        return good;
     }
 
     // Whether both forms are as large as they must be.
@@ -296,17 +279,18 @@ private:
     constexpr result<varlen_shape> scatter(const Packed& packed, std::size_t d, Padded& padded, store_policy stores,
                                            Fill fill) const
     {
-        const auto from = detail::elements_in(packed);
-        const auto to = detail::elements_in(padded);
+        const auto from = detail::span_of(packed);
+        const auto to = detail::span_of(padded);
         varlen_shape found;
         error reason;
         if (!measure(found, reason) || !check_forms(to, from, d, found, reason))
             return reason;
         std::size_t next = 0;
-        each_run([&](const run& at) {
-            fill(to.subspan(next, at.cell * d - next));
-            detail::copy_elements(from.data() + at.token * d, at.length * d, to.data() + at.cell * d, stores);
-            next = (at.cell + at.length) * d;
+        each_sequence([&](const segment& at, std::size_t token) {
+            const std::size_t cell = cell_of(at);
+            fill(to.subspan(next, cell * d - next));
+            detail::copy_elements(from.data() + token * d, at.length * d, to.data() + cell * d, stores);
+            next = (cell + at.length) * d;
             return true;
         });
         fill(to.subspan(next));
@@ -314,39 +298,42 @@ private:
         return found;
     }
 
-    // visit(run) for each sequence that has tokens, until one says no. Requires: measure said yes.
+    // visit(segment, its first token in the packed form) for each sequence, until it returns false. Requires: measure returned
+    // true.
     template <class Visit>
-    constexpr bool each_run(Visit visit) const
+    constexpr bool each_sequence(Visit visit) const
     {
         std::size_t token = 0;
-        for (std::size_t r = 0; r < lengths_.size(); ++r) {
-            const std::size_t tokens = length(r);
-            const run at{r, r * width_ + side_traits<Side>::offset(side_, tokens, width_), token, tokens};
-            if (tokens != 0 && !visit(at))
-                return false;
-            token += tokens;
-        }
-        return true;
+        error unused;
+        return rows_.walk(
+            [&](const segment& at) {
+                if (at.sequence == no_sequence)
+                    return true;
+                const std::size_t first = token;
+                token += at.length;
+                return visit(at, first);
+            },
+            unused);
     }
 
-    std::span<const Length> lengths_;
-    std::size_t width_;
-    [[no_unique_address]] Side side_;
+    Rows rows_;
 };
-template <detail::token_memory Lengths, padding_side Side = pad_right>
-    requires std::ranges::borrowed_range<Lengths>
-varlen_map(Lengths&&, std::size_t, Side = {}) -> varlen_map<std::ranges::range_value_t<Lengths>, Side>;
+template <batch_rows Rows>
+varlen_map(Rows) -> varlen_map<Rows>;
+template <class Batch>
+    requires detail::rows_outlive<Batch>
+varlen_map(Batch&& batch) -> varlen_map<decltype(std::forward<Batch>(batch).segments())>;
 
 // Copies cu_seqlens to an array of a constant shape, as graph capture needs it: the last offset repeats, so that empty
-// sequences make up for those that are too few. Returns how many it added. `out` may be the array itself, with room behind it.
+// sequences make up for those that are too few. Returns how many it added. `out` may be the array itself, with room after it.
 //
 // Shapes  cu_seqlens [n + 1]; out [m + 1], m >= n
 // Errors  no entry at all, a first one that is not 0, entries that decrease; m < n; an offset that out's type cannot hold.
 template <detail::token_memory Offsets, detail::token_output Out>
 constexpr result<std::size_t> try_extend_cu_seqlens(const Offsets& cu_seqlens, Out&& out)
 {
-    const auto from = detail::elements_in(cu_seqlens);
-    const auto to = detail::elements_in(out);
+    const auto from = detail::span_of(cu_seqlens);
+    const auto to = detail::span_of(out);
     using value = typename decltype(to)::value_type;
     constexpr std::string_view name = "cu_seqlens";
     if (from.empty())

@@ -13,7 +13,7 @@ namespace mask = batten::mask;
 int main()
 {
     const std::vector<int> lengths{2, 3};
-    const mask::padded_rows where(lengths, 3);
+    const batten::padded_rows where(lengths, 3, batten::pad_right{});
     std::vector<mask::interval> out(6);
     const std::span<mask::interval> into(out);
     const mask::sliding_window window{.width = 2};
@@ -43,25 +43,25 @@ int main()
     mask::intervals(where, mask::sliding_window{.width = 4096}, into);
 #endif
 
-    const auto of = where.measured();
+    const mask::dimensions shape = mask::intervals(where, mask::causal{}, out);
 #ifdef FORBIDDEN_additive_mask_of_integers  // expect: additive_element
-    std::vector<std::uint16_t> numbers(mask::dense_elements(of));
+    std::vector<std::uint16_t> numbers(mask::dense_elements(shape));
 #else
-    std::vector<batten::bfloat16> numbers(mask::dense_elements(of));
+    std::vector<batten::bfloat16> numbers(mask::dense_elements(shape));
 #endif
-    mask::additive(out, of, std::span(numbers));
+    mask::additive(out, shape, numbers);
 
 #ifdef FORBIDDEN_bytes_of_four_bytes  // expect: mask_byte
-    std::vector<std::int32_t> bytes(mask::dense_elements(of));
+    std::vector<std::int32_t> bytes(mask::dense_elements(shape));
 #else
-    std::vector<std::uint8_t> bytes(mask::dense_elements(of));
+    std::vector<std::uint8_t> bytes(mask::dense_elements(shape));
 #endif
-    mask::bytes(out, of, std::span(bytes));
+    mask::bytes(out, shape, bytes);
 
 #ifdef FORBIDDEN_lengths_that_do_not_outlive_the_call  // expect: padded_rows
-    const mask::padded_rows dangling(std::vector<int>{1, 2}, 3);
+    const batten::padded_rows dangling(std::vector<int>{1, 2}, 3, batten::pad_right{});
 #else
-    const mask::padded_rows dangling(std::span<const int>(lengths), 3);
+    const batten::padded_rows dangling(std::span<const int>(lengths), 3, batten::pad_right{});
 #endif
     static_cast<void>(dangling);
     return 0;

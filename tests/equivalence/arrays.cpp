@@ -5,7 +5,6 @@
 #include <batten/batten.hpp>
 #include <batten/mask/dense.hpp>
 #include <batten/mask/intervals.hpp>
-#include <batten/mask/segments.hpp>
 #include <batten/plan/packing.hpp>
 #include <batten/serve/decode.hpp>
 
@@ -81,18 +80,18 @@ void add_masks(batch& to, const Where& where, std::string_view attention)
 {
     std::vector<mask::interval> seen(mask::interval_count(where));
     const auto find = [&](mask::fully_masked pads) {
-        return attention == "causal" ? mask::intervals(where, mask::causal{}, std::span(seen), pads)
-                                     : mask::intervals(where, mask::bidirectional{}, std::span(seen), pads);
+        return attention == "causal" ? mask::intervals(where, mask::causal{}, seen, pads)
+                                     : mask::intervals(where, mask::bidirectional{}, seen, pads);
     };
-    const mask::dimensions of = find(mask::fully_masked::attend_to_self);
-    std::vector<std::uint8_t> boolean(mask::dense_elements(of), std::uint8_t{0});
-    mask::bytes(std::span<const mask::interval>(seen), of, std::span(boolean));
-    add<std::uint8_t>(to, "boolean_mask", boolean, {of.rows, 1, of.queries, of.keys});
+    const mask::dimensions shape = find(mask::fully_masked::attend_to_self);
+    std::vector<std::uint8_t> boolean(mask::dense_elements(shape), std::uint8_t{0});
+    mask::bytes(seen, shape, boolean);
+    add<std::uint8_t>(to, "boolean_mask", boolean, {shape.rows, 1, shape.queries, shape.keys});
 
     find(mask::fully_masked::leave);
-    std::vector<float> additive(mask::dense_elements(of), 0.0F);
-    mask::additive(std::span<const mask::interval>(seen), of, std::span(additive));
-    add<float>(to, "additive_mask", additive, {of.rows, 1, of.queries, of.keys});
+    std::vector<float> additive(mask::dense_elements(shape), 0.0F);
+    mask::additive(seen, shape, additive);
+    add<float>(to, "additive_mask", additive, {shape.rows, 1, shape.queries, shape.keys});
 }
 
 // Where each sequence lies: caller's index, row, first column, columns.
@@ -126,16 +125,16 @@ using fields = batten::fields<batten::token_ids<>, batten::attention_mask<>, bat
 using varlen_fields = batten::fields<batten::token_ids<>, batten::attention_mask<>, batten::position_ids<>,
                                      batten::loss_mask<>, batten::labels<>, batten::segment_ids<>, batten::cu_seqlens<>>;
 
-template <class Side, class Batch>
-batch copy_padded(const Batch& from, Side side, std::span<const std::size_t> order, std::string_view attention)
+template <class Batch>
+batch copy_padded(const Batch& from, std::span<const std::size_t> order, std::string_view attention)
 {
     placement placed;
     for (std::size_t r = 0; r < from.rows(); ++r) {
         const std::int64_t length = from.lengths()[r];
-        place(placed, order[r], r, Side::offset(static_cast<std::size_t>(length), from.width()), length);
+        place(placed, order[r], r, static_cast<std::size_t>(from.first_columns()[r]), length);
     }
     batch to = copy(from, placed);
-    add_masks(to, mask::padded_rows(from.lengths(), from.width(), side), attention);
+    add_masks(to, from, attention);
     return to;
 }
 
@@ -148,7 +147,7 @@ batch padded(const In& in, batten::integer pad_id, batten::target_alignment targ
     std::vector<std::size_t> order(made.rows(), 0);
     for (std::size_t r = 0; r < order.size(); ++r)
         order[r] = r;
-    return copy_padded(made, Side{}, order, attention);
+    return copy_padded(made, order, attention);
 }
 
 template <class In>
@@ -160,7 +159,7 @@ batches bucketed(const In& in, batten::integer pad_id, batten::target_alignment 
     const auto made = collate(in);
     batches all;
     for (const auto& one : made)
-        all.push_back(copy_padded(one, batten::pad_right{}, one.order(), attention));
+        all.push_back(copy_padded(one, one.order(), attention));
     return all;
 }
 
@@ -182,7 +181,7 @@ batch packed(const In& in, batten::integer pad_id, batten::target_alignment targ
             column += static_cast<std::size_t>(made.lengths()[s]);
         }
     batch to = copy(made, placed);
-    add_masks(to, mask::rows_by_segment_ids(made.segment_ids(), made.width()), attention);
+    add_masks(to, made, attention);
     return to;
 }
 
@@ -197,7 +196,7 @@ batch packed(const In& in, batten::integer pad_id, batten::target_alignment targ
     batch to = copy(made, placed);
     add<std::int32_t>(to, "cu_seqlens", made.cu_seqlens(), {made.cu_seqlens().size()});
     // The pad tail, a segment of its own, attends to itself.
-    add_masks(to, mask::packed_row(made.cu_seqlens()), attention);
+    add_masks(to, made, attention);
     return to;
 }
 

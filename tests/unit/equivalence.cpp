@@ -64,8 +64,8 @@ using all_fields = batten::fields<batten::token_ids<>, batten::position_ids<>, b
 using all_packed_fields =
     batten::fields<batten::token_ids<>, batten::position_ids<>, batten::labels<>, batten::segment_ids<>, batten::cu_seqlens<>>;
 
-template <class Batch, class Where>
-laid_out taken_from(const char* layout, const Batch& batch, const Where& where)
+template <class Batch>
+laid_out taken_from(const char* layout, const Batch& batch)
 {
     const auto copy = [](const auto& cells) { return std::vector<std::int64_t>(cells.begin(), cells.end()); };
     laid_out out{layout,
@@ -75,8 +75,8 @@ laid_out taken_from(const char* layout, const Batch& batch, const Where& where)
                  copy(batch.token_ids()),
                  copy(batch.position_ids()),
                  copy(batch.labels()),
-                 std::vector<mask::interval>(mask::interval_count(where))};
-    mask::intervals(where, mask::causal{}, std::span(out.seen));
+                 std::vector<mask::interval>(mask::interval_count(batch))};
+    mask::intervals(batch, mask::causal{}, out.seen);
     return out;
 }
 
@@ -88,7 +88,7 @@ laid_out padded(const char* layout, const Inputs& in, batten::target_alignment t
     const batten::collator<Side, batten::fixed_length, batten::reject, all_fields> collate{
         {.pad_id = pad_id, .targets = targets, .length = dynamic.shape(in).width + extra_width}};
     const auto batch = collate(in);
-    laid_out out = taken_from(layout, batch, mask::padded_rows(batch.lengths(), batch.width(), Side{}));
+    laid_out out = taken_from(layout, batch);
     for (std::size_t r = 0; r < batch.rows(); ++r) {
         const auto columns = static_cast<std::size_t>(batch.lengths()[r]);
         out.places.push_back({r, r, Side::offset(columns, batch.width()), columns});
@@ -101,7 +101,7 @@ laid_out packed(const Inputs& in, batten::target_alignment targets)
 {
     const batten::varlen_collator<batten::round_up_to<8>, all_packed_fields> collate{{.pad_id = pad_id, .targets = targets}};
     const auto batch = collate(in);
-    laid_out out = taken_from("packed", batch, mask::packed_row(batch.cu_seqlens()));
+    laid_out out = taken_from("varlen", batch);
     for (std::size_t s = 0; s < batch.lengths().size(); ++s)
         out.places.push_back(
             {s, 0, static_cast<std::size_t>(batch.cu_seqlens()[s]), static_cast<std::size_t>(batch.lengths()[s])});
@@ -116,7 +116,7 @@ laid_out packed(const Inputs& in, batten::target_alignment targets, std::size_t 
     const batten::packed_collator<batten::fixed_length, all_fields> collate{
         {.pad_id = pad_id, .targets = targets, .length = capacity}};
     const auto batch = collate(batten::packed(in, bins));
-    laid_out out = taken_from("binned", batch, mask::rows_by_segment_ids(batch.segment_ids(), batch.width()));
+    laid_out out = taken_from("packed", batch);
     for (std::size_t b = 0, s = 0; b < bins.size(); ++b)
         for (std::size_t column = 0; s < bins.offsets[b + 1]; ++s) {
             const auto columns = static_cast<std::size_t>(batch.lengths()[s]);

@@ -2,7 +2,7 @@
 // What Transformers, Tokenizers, PyTorch and TRL make of the same sequences: tests/golden/golden.txt, which make.py beside it
 // got from them. Where Batten differs on purpose the test says why, and checks the difference itself.
 
-#include "support.hpp"
+#include "mask_support.hpp"
 
 #include <batten/mask/dense.hpp>
 #include <batten/mask/intervals.hpp>
@@ -669,7 +669,7 @@ TEST_CASE("golden: unpad_input and pad_input of FlashAttention, which look at a 
                 padding<decltype(side)>(batten::round_up_to<8>{}, batten::token_ids<>{}, batten::attention_mask<>{})(in.tokens);
             CHECK(grid_of(batch.template view<batten::token_ids>()) == given.matrix("input_ids"));
             CHECK(line_of(batch.lengths()) == given.row("seqused"));
-            const batten::varlen_map between(batch.lengths(), width, side);
+            const batten::varlen_map between(batch);
             const batten::varlen_shape shape = between.shape();
             CHECK(shape.max_seqlen == given.count("max_seqlen"));
 
@@ -731,19 +731,10 @@ void with_kind(const golden& given, const std::vector<int>& prompts, Call call)
         FAIL("unknown kind " << kind);
 }
 
-template <class Where, class Kind>
-std::vector<mask::interval> intervals_of(const Where& where, const Kind& kind,
-                                         mask::fully_masked policy = mask::fully_masked::leave)
-{
-    std::vector<mask::interval> out(mask::interval_count(where));
-    mask::intervals(where, kind, std::span(out), policy);
-    return out;
-}
-
 grid dense(const std::vector<mask::interval>& seen, const mask::dimensions& of)
 {
     std::vector<std::uint8_t> cells(mask::dense_elements(of));
-    mask::bytes(std::span<const mask::interval>(seen), of, std::span(cells));
+    mask::bytes(seen, of, cells);
     return grid_of(batten::matrix_view<const std::uint8_t>(cells.data(), of.rows * of.queries, of.keys, of.keys));
 }
 
@@ -756,7 +747,7 @@ void check_additive(const std::vector<mask::interval>& seen, const mask::dimensi
         return;  // nothing is masked
     INFO(type);
     std::vector<T> cells(mask::dense_elements(of));
-    mask::additive(std::span<const mask::interval>(seen), of, std::span(cells));
+    mask::additive(seen, of, cells);
     static_assert(sizeof(T) == sizeof(Bits));
     std::vector<Bits> bits(cells.size());
     std::memcpy(bits.data(), cells.data(), cells.size() * sizeof(T));
@@ -790,9 +781,9 @@ TEST_CASE("golden: 4-D masks of padded batches, boolean and additive, of every k
             lengths.push_back(static_cast<std::int64_t>(row.size()));
         with_side(given, [&](auto side) {
             const std::size_t width = given.count("width");
-            const mask::padded_rows where(lengths, width, side);
+            const batten::padded_rows where(lengths, width, side);
             with_kind(given, in.prompts, [&](const auto& kind) {
-                const auto seen = intervals_of(where, kind);
+                const auto seen = tests::intervals_of(where, kind);
                 grid theirs = given.bits("attends");
                 REQUIRE(theirs.size() == in.tokens.size() * width);
                 for (std::size_t r = 0; r < in.tokens.size(); ++r) {
@@ -811,8 +802,8 @@ TEST_CASE("golden: 4-D masks of padded batches, boolean and additive, of every k
                             std::fill_n(keys, length, 0);
                         }
                 }
-                CHECK(dense(seen, where.measured()) == theirs);
-                check_additive(seen, where.measured(), theirs, given);
+                CHECK(dense(seen, tests::shape_of(where)) == theirs);
+                check_additive(seen, tests::shape_of(where), theirs, given);
             });
         });
     }
@@ -833,16 +824,15 @@ TEST_CASE("golden: 4-D masks of packed batches keep sequences apart")
                 given, [&](const auto& collate) {
                     const auto batch = collate(in.tokens);
                     REQUIRE(batch.width() == width);
-                    const mask::packed_row where(batch.cu_seqlens(), width);
-                    const auto seen = intervals_of(where, kind, mask::fully_masked::attend_to_self);
-                    CHECK(dense(seen, where.measured()) == given.bits("attends"));
-                    check_additive(seen, where.measured(), given.bits("attends"), given);
+                    const auto seen = tests::intervals_of(batch, kind, mask::fully_masked::attend_to_self);
+                    CHECK(dense(seen, tests::shape_of(batch)) == given.bits("attends"));
+                    check_additive(seen, tests::shape_of(batch), given.bits("attends"), given);
                 });
             with_packing<batten::trailing_pads::own_segment, batten::token_ids<>, batten::cu_seqlens<>>(
                 given, [&](const auto& collate) {
                     const auto batch = collate(in.tokens);
-                    const mask::packed_row where(batch.cu_seqlens());
-                    const grid ours = dense(intervals_of(where, kind), where.measured());
+                    const batten::varlen_rows where(batch.cu_seqlens());
+                    const grid ours = dense(tests::intervals_of(where, kind), tests::shape_of(where));
                     const grid theirs = given.bits("attends");
                     const std::size_t total = batch.summary().real_tokens;
                     for (std::size_t query = 0; query < width; ++query)

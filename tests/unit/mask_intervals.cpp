@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Every kind on every arrangement against a predicate of (query, key), which is asked for each pair.
+// Every kind on every form of rows against a predicate of (query, key), which is asked for each pair.
 
 #include "mask_support.hpp"
 
@@ -85,7 +85,7 @@ constexpr std::array<interval, 4> a_row_of_four()
 {
     const std::array<int, 1> lengths{3};
     std::array<interval, 4> out{};
-    mask::intervals(mask::padded_rows(lengths, 4, batten::pad_left{}), mask::causal{} & mask::sliding_window{.width = 2},
+    mask::intervals(batten::padded_rows(lengths, 4, batten::pad_left{}), mask::causal{} & mask::sliding_window{.width = 2},
                     std::span<interval>(out));
     return out;
 }
@@ -105,31 +105,32 @@ static_assert(std::is_empty_v<mask::causal> && std::is_empty_v<mask::bidirection
 TEST_CASE("each kind on rows padded right, with empty and full rows")
 {
     const std::vector<int> lengths{3, 0, 8, 1, 5};
-    check_kinds(mask::padded_rows(lengths, 8), columns_of({{3, -5}, {0, -8}, {8}, {1, -7}, {5, -3}}), {2, 0, 9, 1, 0});
+    check_kinds(batten::padded_rows(lengths, 8, batten::pad_right{}), columns_of({{3, -5}, {0, -8}, {8}, {1, -7}, {5, -3}}), {2, 0, 9, 1, 0});
 }
 
 TEST_CASE("each kind on rows padded left")
 {
     const std::vector<std::uint16_t> lengths{3, 0, 8, 1, 5};
-    check_kinds(mask::padded_rows(lengths, 8, batten::pad_left{}),
+    check_kinds(batten::padded_rows(lengths, 8, batten::pad_left{}),
                 columns_of({{-5, 3}, {-8, 0}, {8}, {-7, 1}, {-3, 5}}), {1, 3, 4, 0, 5});
 }
 
 TEST_CASE("each kind on rows of several sequences never crosses a border")
 {
     const std::vector<row_of_runs> rows{{2, 3, 1, -2}, {-1, 4, -1, 2}, {-8}, {8}};
-    check_kinds(mask::placed(places_of(rows), {4, 8, 8}), columns_of(rows), {1, 2, 3, 4, 5, 6});
+    const std::vector<batten::segment> segments = segments_of(rows);
+    check_kinds(batten::segment_list(segments, {4, 8}), columns_of(rows), {1, 2, 3, 4, 5, 6});
     const auto ids = segment_ids_of<std::int64_t>(columns_of(rows));
-    check_kinds(mask::rows_by_segment_ids(ids, 8), columns_of(rows), {1, 2, 3, 4, 5, 6});
+    check_kinds(batten::rows_by_segment_ids(ids, 8), columns_of(rows), {1, 2, 3, 4, 5, 6});
 }
 
 TEST_CASE("each kind on a packed row, with empty sequences and a pad tail")
 {
     const std::vector<std::int32_t> cu_seqlens{0, 4, 4, 5, 11};
-    check_kinds(mask::packed_row(cu_seqlens), columns_of({{4, 0, 1, 6}}), {2, 1, 1, 0});
-    check_kinds(mask::packed_row(cu_seqlens, 16), columns_of({{4, 0, 1, 6, -5}}), {2, 1, 1, 0});
+    check_kinds(batten::varlen_rows(cu_seqlens), columns_of({{4, 0, 1, 6}}), {2, 1, 1, 0});
+    check_kinds(batten::varlen_rows(cu_seqlens, 16), columns_of({{4, 0, 1, 6, -5}}), {2, 1, 1, 0});
     const std::vector<std::int64_t> with_tail{0, 4, 4, 5, 11, 16};
-    check_kinds(mask::packed_row(with_tail), columns_of({{4, 0, 1, 6, 5}}), {2, 1, 1, 0, 0});
+    check_kinds(batten::varlen_rows(with_tail), columns_of({{4, 0, 1, 6, 5}}), {2, 1, 1, 0, 0});
 }
 
 TEST_CASE("all lengths up to six, on either side, see what the predicate says")
@@ -139,8 +140,8 @@ TEST_CASE("all lengths up to six, on either side, see what the predicate says")
     for (int a = 0; a <= 6; ++a)
         for (int b = 0; b <= 6; ++b) {
             const std::vector<int> lengths{a, b};
-            check_kinds(mask::padded_rows(lengths, 6), columns_of({right(a), right(b)}), {b, a});
-            check_kinds(mask::padded_rows(lengths, 6, batten::pad_left{}), columns_of({left(a), left(b)}), {b, a});
+            check_kinds(batten::padded_rows(lengths, 6, batten::pad_right{}), columns_of({right(a), right(b)}), {b, a});
+            check_kinds(batten::padded_rows(lengths, 6, batten::pad_left{}), columns_of({left(a), left(b)}), {b, a});
         }
 }
 
@@ -160,8 +161,9 @@ TEST_CASE("a request's queries are the last of its keys")
 TEST_CASE("one query a row over a static KV cache sees the tokens that are there")
 {
     // Left-padded prompts of 3 and 1 tokens in a cache of 6 columns, two tokens decoded since: the current one is column 4.
-    const std::vector<mask::place> places{{0, 0, 1, 0, 5}, {1, 0, 1, 2, 3}};
-    const mask::placed where(places, {2, 1, 6});
+    const std::vector<mask::query_segment> segments{{.queries = {.length = 1, .row = 0}, .first_key = 0, .keys = 5},
+                                                    {.queries = {.length = 1, .row = 1}, .first_key = 2, .keys = 3}};
+    const mask::query_list where(segments, {2, 1, 6});
     CHECK(intervals_of(where, mask::causal{}) == std::vector<interval>{{0, 5}, {2, 5}});
     CHECK(intervals_of(where, mask::sliding_window{.width = 4}) == std::vector<interval>{{1, 5}, {2, 5}});
 }
@@ -169,7 +171,7 @@ TEST_CASE("one query a row over a static KV cache sees the tokens that are there
 TEST_CASE("a query without keys is left alone, or attends to itself")
 {
     const std::vector<int> lengths{2, 0};
-    const mask::padded_rows where(lengths, 3, batten::pad_left{});
+    const batten::padded_rows where(lengths, 3, batten::pad_left{});
     CHECK(intervals_of(where, mask::causal{}) == std::vector<interval>{{0, 0}, {1, 2}, {1, 3}, {0, 0}, {0, 0}, {0, 0}});
     CHECK(intervals_of(where, mask::causal{}, mask::fully_masked::attend_to_self) ==
           std::vector<interval>{{0, 1}, {1, 2}, {1, 3}, {0, 1}, {1, 2}, {2, 3}});
@@ -178,11 +180,11 @@ TEST_CASE("a query without keys is left alone, or attends to itself")
           std::vector<interval>{{0, 1}, {1, 2}, {2, 3}, {0, 1}, {1, 2}, {2, 3}});
 
     // Fewer queries than keys: columns are counted from the row's end.
-    const std::vector<mask::place> places{{1, 0, 1, 2, 3}};
-    CHECK(intervals_of(mask::placed(places, {2, 1, 5}), mask::causal{}, mask::fully_masked::attend_to_self) ==
+    const std::vector<mask::query_segment> segments{{.queries = {.length = 1, .row = 1}, .first_key = 2, .keys = 3}};
+    CHECK(intervals_of(mask::query_list(segments, {2, 1, 5}), mask::causal{}, mask::fully_masked::attend_to_self) ==
           std::vector<interval>{{4, 5}, {2, 5}});
     // More: a pad has no key of its own, a request's query has.
-    const mask::placed wide(places, {2, 6, 5});
+    const mask::query_list wide(segments, {2, 6, 5});
     std::vector<interval> out(12);
     CHECK(error_is(mask::try_intervals(wide, mask::causal{}, std::span(out), mask::fully_masked::attend_to_self).error()) ==
           error_is(errors::queries_past_keys, no_row, 6, 5));
@@ -194,16 +196,16 @@ TEST_CASE("a query without keys is left alone, or attends to itself")
 TEST_CASE("a batch of no rows, and rows of no columns, have no intervals")
 {
     const std::vector<int> none, zeros{0, 0};
-    CHECK(intervals_of(mask::padded_rows(none, 512), mask::causal{}).empty());
-    CHECK(intervals_of(mask::padded_rows(zeros, 0), mask::causal{}, mask::fully_masked::attend_to_self).empty());
+    CHECK(intervals_of(batten::padded_rows(none, 512, batten::pad_right{}), mask::causal{}).empty());
+    CHECK(intervals_of(batten::padded_rows(zeros, 0, batten::pad_right{}), mask::causal{}, mask::fully_masked::attend_to_self).empty());
     const std::vector<int> start{0};
-    CHECK(intervals_of(mask::packed_row(start), mask::causal{}).empty());
+    CHECK(intervals_of(batten::varlen_rows(start), mask::causal{}).empty());
 }
 
 TEST_CASE("options of a kind and the size of the memory are checked before the first write")
 {
     const std::vector<int> lengths{2, 1};
-    const mask::padded_rows where(lengths, 3);
+    const batten::padded_rows where(lengths, 3, batten::pad_right{});
     const auto error_of = [&](const auto& kind, std::size_t size = 6) {
         guarded<interval> memory(size);
         const auto done = mask::try_intervals(where, kind, memory.cells());

@@ -51,7 +51,7 @@ hidden hide(const mlm_masking& with, const tokens& ids, std::uint64_t number, st
     hidden made{ids, std::vector<std::int64_t>(ids.size(), 55), {}};
     const std::array<std::size_t, 1> length{ids.size()};
     const std::array<std::uint64_t, 1> numbers{number};
-    made.sum = with.into(mask::padded_rows(length, ids.size()), numbers, epoch, std::span(made.ids), std::span(made.labels),
+    made.sum = with.into(batten::padded_rows(length, ids.size(), batten::pad_right{}), numbers, epoch, std::span(made.ids), std::span(made.labels),
                          columns);
     return made;
 }
@@ -71,7 +71,7 @@ constexpr bool masks_all_in_constant_evaluation()
     std::array<short, 4> ids{1, 5, 6, 0};
     std::array<short, 4> labels{};
     const std::array<int, 1> length{3}, number{4};
-    const auto sum = with.into(mask::padded_rows(length, 4), number, 0, std::span<short>(ids), std::span<short>(labels));
+    const auto sum = with.into(batten::padded_rows(length, 4, batten::pad_right{}), number, 0, std::span<short>(ids), std::span<short>(labels));
     return ids == std::array<short, 4>{1, 9, 9, 0} && labels == std::array<short, 4>{-100, 5, 6, -100} && sum.chosen == 2 &&
            sum.masked == 2;
 }
@@ -85,7 +85,7 @@ constexpr bool draws_in_constant_evaluation()
     for (std::size_t i = 0; i < 40; ++i)
         ids[i] = static_cast<int>(10 + i);
     const std::array<int, 1> length{40}, number{5};
-    static_cast<void>(with.into(mask::padded_rows(length, 40), number, 2, std::span<int>(ids), std::span<int>(labels)));
+    static_cast<void>(with.into(batten::padded_rows(length, 40, batten::pad_right{}), number, 2, std::span<int>(ids), std::span<int>(labels)));
     return ids[11] == 816 && ids[18] == 3 && ids[22] == 585 && ids[39] == 3 && labels[11] == 21 && labels[18] == 28 &&
            labels[22] == 32 && labels[39] == 49 && std::count(labels.begin(), labels.end(), -100) == 36;
 }
@@ -152,14 +152,14 @@ TEST_CASE("a sequence comes out the same alone, padded either way, packed, and w
         alone.push_back(hide(with, text(s, lengths[s]), static_cast<std::uint64_t>(numbers[s])));
 
     const auto same = [&](const auto& where) {
-        const mask::dimensions of = where.measured();
-        tokens ids(of.rows * of.queries, -8);
+        const auto [rows, width] = where.shape();
+        tokens ids(rows * width, -8);
         std::vector<std::int64_t> labels(ids.size(), 55);
         std::vector<std::size_t> firsts;
         batten::error reason;
-        where.walk([&](const mask::place& at) {
-            firsts.push_back(at.row * of.queries + at.first_query);
-            const tokens own = text(firsts.size() - 1, at.queries);
+        where.walk([&, columns = width](const batten::segment& at) {
+            firsts.push_back(at.row * columns + at.first_column);
+            const tokens own = text(firsts.size() - 1, at.length);
             std::copy(own.begin(), own.end(), ids.begin() + static_cast<std::ptrdiff_t>(firsts.back()));
             return true;
         }, reason);
@@ -180,14 +180,16 @@ TEST_CASE("a sequence comes out the same alone, padded either way, packed, and w
         CHECK(static_cast<std::size_t>(std::count(ids.begin(), ids.end(), -8)) == ids.size() - real);
         CHECK(static_cast<std::size_t>(std::count(labels.begin(), labels.end(), -100)) == labels.size() - chosen);
     };
-    same(mask::padded_rows(lengths, 64));
-    same(mask::padded_rows(lengths, 70, batten::pad_left{}));
+    same(batten::padded_rows(lengths, 64, batten::pad_right{}));
+    same(batten::padded_rows(lengths, 70, batten::pad_left{}));
     const std::vector<std::int32_t> cu_seqlens{0, 30, 30, 94, 101, 142};
-    same(mask::packed_row(cu_seqlens, 160));
-    const std::vector<mask::place> bins{mask::place::of_columns(0, 0, 30), mask::place::of_columns(0, 30, 0),
-                                        mask::place::of_columns(0, 30, 64), mask::place::of_columns(1, 5, 7),
-                                        mask::place::of_columns(1, 12, 41)};
-    same(mask::placed(bins, {2, 100, 100}));
+    same(batten::varlen_rows(cu_seqlens, 160));
+    const std::vector<batten::segment> bins{{.length = 30},
+                                            {.length = 0, .first_column = 30},
+                                            {.length = 64, .first_column = 30},
+                                            {.length = 7, .row = 1, .first_column = 5},
+                                            {.length = 41, .row = 1, .first_column = 12}};
+    same(batten::segment_list(bins, {2, 100}));
 }
 
 TEST_CASE("another seed, epoch or sequence number gives another choice, the same ones the same")
@@ -347,7 +349,7 @@ TEST_CASE("options that do not make sense are refused when it is made")
 TEST_CASE("spans of other sizes and types that cannot hold the ids are refused before the first write")
 {
     const std::vector<int> lengths{2, 3};
-    const mask::padded_rows where(lengths, 3);
+    const batten::padded_rows where(lengths, 3, batten::pad_right{});
     const std::vector<int> numbers{1, 2}, one{1};
     const auto error_of = [&]<class Token, class Label>(const mlm_options& with, std::size_t ids, std::size_t labels, Token,
                                                         Label, const std::vector<int>& of, const mask::mlm_columns& columns) {
@@ -371,7 +373,7 @@ TEST_CASE("spans of other sizes and types that cannot hold the ids are refused b
     CHECK(error_of(bert(), 6, 6, i, i, numbers, {.special = special}) ==
           error_is(errors::span_too_large, no_row, 6, 7, "special"));
     CHECK(error_of(bert(), 6, 6, i, i, one, {}) ==
-          error_is(errors::count_mismatch, no_row, 1, 2, "the list of sequence numbers"));
+          error_is(errors::count_mismatch, no_row, 1, 2, "sequence_ids"));
     mlm_options with = bert();
     with.mask_id = 300;
     CHECK(error_of(with, 6, 6, std::uint8_t{}, i, numbers, {}) ==

@@ -41,27 +41,34 @@ inline rows_of_columns columns_of(const std::vector<row_of_runs>& rows)
     return made;
 }
 
-// The same as places.
-inline std::vector<mask::place> places_of(const std::vector<row_of_runs>& rows)
+// The same as segments.
+inline std::vector<batten::segment> segments_of(const std::vector<row_of_runs>& rows)
 {
-    std::vector<mask::place> places;
+    std::vector<batten::segment> segments;
     for (std::size_t r = 0; r < rows.size(); ++r) {
         std::size_t at = 0;
         for (const int run : rows[r]) {
             if (run >= 0)
-                places.push_back(mask::place::of_columns(r, at, static_cast<std::size_t>(run)));
+                segments.push_back({.length = static_cast<std::size_t>(run), .row = r, .first_column = at});
             at += static_cast<std::size_t>(run >= 0 ? run : -run);
         }
     }
-    return places;
+    return segments;
 }
+
+inline mask::dimensions shape_of(const mask::query_rows auto& where) { return where.shape(); }
+inline mask::dimensions shape_of(const batten::batch_rows auto& where)
+{
+    return {where.shape().rows, where.shape().width, where.shape().width};
+}
+inline mask::dimensions shape_of(const batten::knows_rows auto& batch) { return {batch.rows(), batch.width(), batch.width()}; }
 
 template <class Where, class Kind>
 std::vector<mask::interval> intervals_of(const Where& where, const Kind& kind,
                                          mask::fully_masked policy = mask::fully_masked::leave)
 {
     std::vector<mask::interval> out(mask::interval_count(where), mask::interval{77, -77});
-    CHECK(mask::intervals(where, kind, std::span(out), policy) == where.measured());
+    CHECK(mask::intervals(where, kind, out, policy) == shape_of(where));
     return out;
 }
 

@@ -64,7 +64,7 @@ constexpr bool unpads_in_constant_evaluation()
     std::array<std::int32_t, 4> cu_seqlens{};
     std::array<std::int64_t, 3> indices{};
     std::array<int, 6> again{-1, -1, -1, -1, -1, -1};
-    const varlen_map rows(lengths, 2, pad_left{});
+    const varlen_map rows(batten::padded_rows(lengths, 2, pad_left{}));
     rows.gather_rows(padded, 1, packed);
     rows.cu_seqlens(cu_seqlens);
     rows.indices(indices);
@@ -74,7 +74,7 @@ constexpr bool unpads_in_constant_evaluation()
            again == padded && extend_cu_seqlens(cu_seqlens, longer) == 2 && tests::holds(longer, {0, 1, 1, 3, 3, 3});
 }
 static_assert(unpads_in_constant_evaluation());
-static_assert(varlen_map(std::span<const int>(), 4).shape() == varlen_shape{0, 4, 0, 0});
+static_assert(varlen_map(batten::padded_rows(std::span<const int>(), 4, pad_right{})).shape() == varlen_shape{0, 4, 0, 0, 0});
 
 }  // namespace
 
@@ -82,8 +82,8 @@ TEST_CASE("indices are the cells of real tokens, cu_seqlens where each row of th
 {
     const std::vector<std::int64_t> lengths{2, 0, 3};
     const auto checked = [&](auto side, const line& expected) {
-        const varlen_map rows(lengths, 4, side);
-        CHECK(rows.shape() == varlen_shape{3, 4, 5, 3});
+        const varlen_map rows(batten::padded_rows(lengths, 4, side));
+        CHECK(rows.shape() == varlen_shape{3, 4, 3, 5, 3});
         guarded<std::int64_t> indices(5);
         guarded<std::int32_t> narrow(5), cu_seqlens(4);
         CHECK(rows.indices(indices.cells()) == rows.shape());
@@ -106,7 +106,7 @@ TEST_CASE("unpadding a padded batch's token ids gives the packed batch, with its
     const ragged sequences{{1, 2, 3}, {}, {4}, {5, 6, 7, 8}};
     const auto padded = batten::collator<pad_left, batten::round_up_to<8>>{{.pad_id = 0}}(sequences);
     const auto packed = batten::varlen_collator<>{{.pad_id = 0}}(sequences);
-    const varlen_map rows(padded.lengths(), padded.width(), pad_left{});
+    const varlen_map rows(padded);
     std::vector<std::int64_t> tokens(rows.shape().tokens);
     std::vector<std::int32_t> cu_seqlens(padded.rows() + 1);
     rows.gather_rows(padded.token_ids(), 1, tokens);
@@ -125,7 +125,7 @@ void check_inverses(std::mt19937& draw, Side side, batten::store_policy stores, 
     std::vector<std::uint16_t> lengths(below(6));
     for (auto& length : lengths)
         length = static_cast<std::uint16_t>(below(width + 1));
-    const varlen_map rows(lengths, width, side);
+    const varlen_map rows(batten::padded_rows(lengths, width, side));
     const varlen_shape shape = rows.shape();
     std::vector<std::size_t> indices(shape.tokens);
     rows.indices(indices);
@@ -229,7 +229,7 @@ TEST_CASE("lengths, sides and spans that do not fit together are errors before t
 {
     // Every call says the same.
     const auto error_of = [](const std::vector<int>& lengths, auto side) {
-        const varlen_map rows(lengths, 4, side);
+        const varlen_map rows(batten::padded_rows(lengths, 4, side));
         guarded<std::int32_t> out(4);
         guarded<float> hidden(12);
         const std::vector<float> packed(4);
@@ -250,7 +250,7 @@ TEST_CASE("lengths, sides and spans that do not fit together are errors before t
     CHECK(error_of({4, 1, 1}, past_the_row{}) == error_is(errors::offset_past_width, 0, 1, 0));
 
     const std::vector<int> lengths{1, 2};
-    const varlen_map rows(lengths, 3);
+    const varlen_map rows(batten::padded_rows(lengths, 3, pad_right{}));
     guarded<std::int32_t> out(8);
     CHECK(error_is(rows.try_indices(out.cells().first(2)).error()) ==
           error_is(errors::span_too_small, no_row, 3, 2, "indices"));
@@ -267,7 +267,7 @@ TEST_CASE("lengths, sides and spans that do not fit together are errors before t
                  [&] { rows.scatter_rows(packed.cells(), 1, padded.cells()); });
     CHECK(rows.try_gather_rows(padded.cells(), std::numeric_limits<std::size_t>::max(), packed.cells()).error().code ==
           errors::size_overflow);
-    CHECK(varlen_map(lengths, std::numeric_limits<std::size_t>::max()).try_shape().error().code == errors::size_overflow);
+    CHECK(varlen_map(batten::padded_rows(lengths, std::numeric_limits<std::size_t>::max(), pad_left{})).try_shape().error().code == errors::size_overflow);
     CHECK(out.untouched());
     CHECK(padded.untouched());
     CHECK(packed.untouched());
@@ -277,7 +277,7 @@ TEST_CASE("totals and cells beyond the type that is asked for are errors, int32 
 {
     const std::size_t half = std::size_t{1} << 30;
     const std::vector<std::size_t> lengths{half, half};
-    const varlen_map rows(lengths, half);
+    const varlen_map rows(batten::padded_rows(lengths, half, pad_right{}));
     std::array<std::int32_t, 3> cu_seqlens{7, 7, 7};
     CHECK(error_is(rows.try_cu_seqlens(cu_seqlens).error()) ==
           error_is(errors::value_not_representable, no_row, 2 * half, 0, "cu_seqlens"));
@@ -287,10 +287,10 @@ TEST_CASE("totals and cells beyond the type that is asked for are errors, int32 
 
     // The last cell decides, not the number of tokens.
     const std::vector<int> short_rows{1, 1, 1};
-    const varlen_map far(short_rows, half);
+    const varlen_map far(batten::padded_rows(short_rows, half, pad_right{}));
     std::array<std::int32_t, 3> narrow{7, 7, 7};
     CHECK(error_is(far.try_indices(narrow).error()) ==
           error_is(errors::value_not_representable, 2, 2 * half, 0, "indices"));
     CHECK(line_of(narrow) == line{7, 7, 7});
-    CHECK(varlen_map(short_rows, half - 1).try_indices(narrow).has_value());
+    CHECK(varlen_map(batten::padded_rows(short_rows, half - 1, pad_right{})).try_indices(narrow).has_value());
 }

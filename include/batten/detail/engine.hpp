@@ -82,7 +82,7 @@ public:
         bool good = !Layout::shares_rows || place(row_length(r, reason), r, width, start, reason);
         static_cast<void>(row(r, reason, [&](const segment& s) {
             if constexpr (!Layout::shares_rows)
-                good = place(s.length, r, width, start, reason);
+                good = place(s.columns(), r, width, start, reason);
             if (!good) [[unlikely]]
                 return;
             const segment_view<In> view = seen(s, r, start, width);
@@ -154,7 +154,7 @@ private:
     constexpr std::size_t row_length(std::size_t r, error& reason) const
     {
         std::size_t length = 0;
-        static_cast<void>(row(r, reason, [&](const segment& s) { length = s.first_column + s.length; }));
+        static_cast<void>(row(r, reason, [&](const segment& s) { length = s.first_column + s.columns(); }));
         return length;
     }
 
@@ -194,14 +194,16 @@ private:
         const std::size_t tokens = in_.length(s.sequence);
         if (s.source_begin > tokens || s.kept > tokens - s.source_begin) [[unlikely]]
             return fail(reason, error::of_row(errors::slice_outside_sequence, r, s.source_begin, s.kept));
-        if (s.length != columns_of(options_.targets, s.kept)) [[unlikely]]
+        if (!are_columns_of(options_.targets, s.kept, s.length)) [[unlikely]]
             return fail(reason, error::of_row(errors::segment_columns_wrong, r, s.length, columns_of(options_.targets, s.kept)));
-        if (s.first_column < end || s.length > size_limit - s.first_column) [[unlikely]]
+        if (s.slot != 0 && s.slot < s.length) [[unlikely]]
+            return fail(reason, error::of_row(errors::slot_too_small, r, s.length, s.slot));
+        if (s.first_column < end || s.columns() > size_limit - s.first_column) [[unlikely]]
             return fail(reason, error::of_row(errors::segment_misplaced, r, s.first_column, end));
         if (!add(found.totals.real_tokens, s.length, found.totals.real_tokens) ||
             !add(found.totals.truncated_tokens, s.dropped, found.totals.truncated_tokens)) [[unlikely]]
             return fail(reason, error::of_row(errors::size_overflow, r, found.totals.real_tokens, s.length));
-        end = s.first_column + s.length;
+        end = s.first_column + s.columns();
         found.totals.max_seqlen = std::max(found.totals.max_seqlen, s.length);
         ++found.segments;
         return true;
@@ -262,7 +264,7 @@ private:
         return found.pad_segments == 0 || (true && ... && check_tail(*out.field, tail(found), reason));
     }
 
-    // The pads behind all segments of the one row, where they are a segment of their own.
+    // The pads after all segments of the one row, where they are a segment of their own.
     constexpr pad_run tail(const measured& found) const
     {
         return {.row = 0, .first_column = found.longest, .length = found.width - found.longest, .values = options_.values()};
@@ -353,8 +355,8 @@ private:
     {
         const std::size_t width = found.width;
         static_cast<void>(row(r, unused, [&](const segment& s) {
-            const std::size_t start = offset(s.length, width);
-            if (s.length > width || start > width - s.length) [[unlikely]]
+            const std::size_t start = offset(s.columns(), width);
+            if (s.columns() > width || start > width - s.columns()) [[unlikely]]
                 return;  // only a policy that answers otherwise than before comes here: nothing is written past the row
             const segment_view<In> view = seen(s, r, start, width);
             const std::size_t index = Layout::first_segment(in_, r);

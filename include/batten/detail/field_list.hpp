@@ -60,7 +60,14 @@ struct field_list<fields<Field...>> {
         static_assert(count_of<Key> != 0, "batten: this collator has no such field: add it to its fields<...>");
         static_assert(count_of<Key> <= 1,
                       "batten: more than one field of this collator is meant: name the whole type, as token_ids<int>");
-        constexpr bool matches[] = {Key::template matches<Field>...};
+        return first<Key>();
+    }
+
+    // The first field that Key names. Requires: there is one.
+    template <class Key>
+    static constexpr std::size_t first()
+    {
+        constexpr bool matches[] = {Key::template matches<Field>..., true};
         std::size_t i = 0;
         while (!matches[i])
             ++i;

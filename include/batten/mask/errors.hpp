@@ -13,6 +13,9 @@ using namespace batten::errors;
 
 // row where one is concerned, its queries, its keys
 inline constexpr error_text queries_past_keys{"queries_past_keys", "{row} has {first} queries, but only {second} keys"};
+// row, end of a segment's keys, keys of the row
+inline constexpr error_text keys_past_row{
+    "keys_past_row", "{row}: the keys of a segment end at key {first}, the row has {second} keys"};
 // row, the query, number of its keys
 inline constexpr error_text interval_outside_keys{
     "interval_outside_keys", "{row}: the interval of query {first} is not within its {second} keys"};

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Attention masks in their base form: for each query one interval of keys. O(queries) memory, whatever the number of keys.
 //
-//     std::vector<mask::interval> out(mask::interval_count(where));
-//     mask::intervals(where, mask::causal{} & mask::sliding_window{.width = 4096}, out);
+//     std::vector<mask::interval> seen(mask::interval_count(batch));
+//     auto shape = mask::intervals(batch, mask::causal{} & mask::sliding_window{.width = 4096}, seen);
 //
-// Padding and the borders between sequences are in every mask: a query sees keys of its own sequence alone, a pad sees none.
+// Padding and the borders between segments are in every mask: a query sees keys of its own segment alone, a pad sees none.
 #ifndef BATTEN_MASK_INTERVALS_HPP_INCLUDED
 #define BATTEN_MASK_INTERVALS_HPP_INCLUDED
 
 #include <batten/error.hpp>
 #include <batten/mask/errors.hpp>
-#include <batten/mask/segments.hpp>
+#include <batten/mask/queries.hpp>
+#include <batten/rows.hpp>
+#include <batten/segment.hpp>
 #include <batten/sequences.hpp>
 
 #include <algorithm>
@@ -42,17 +44,18 @@ struct interval {
     friend constexpr bool operator==(const interval&, const interval&) noexcept = default;
 };
 
-// What a kind of mask is asked: one query of one sequence. It stands at a key of its sequence, `position`, counted from 0.
+// What a kind of mask is asked: one query of one segment. It is at a key of its segment, `position`, counted from 0.
 struct query {
-    std::size_t sequence = 0;   // which sequence of the arrangement
+    std::size_t sequence = 0;   // number of the segment, from 0, those of pads not counted; for pads that are a segment of
+                                // their own: the number of segments
     std::int32_t position = 0;  // < keys
-    std::int32_t keys = 0;      // of the sequence
+    std::int32_t keys = 0;      // of the segment
 };
 
 // ---- kinds ------------------------------------------------------------------------------------------------------------------
 
 // Models: causal, bidirectional, sliding_window, symmetric_window, prefix_lm, what & makes of them, and any callable, a lambda
-// too, from a query to the interval of keys that it sees, counted within its sequence. What reaches past the sequence is cut
+// too, from a query to the interval of keys that it sees, counted within its segment. What reaches past the segment is cut
 // off, so that {position - 2, position + 3} will do. A kind may have bool check(std::size_t sequences, error& reason) const,
 // for options that do not make sense.
 //
@@ -114,8 +117,9 @@ struct symmetric_window {
     }
 };
 
-// Causal, but every query sees the whole prefix of its sequence: prefix_lm(prompt_lengths), one for each sequence of the
-// arrangement. A prefix longer than its sequence, as truncation leaves it, ends where the sequence does.
+// Causal, but every query sees the whole prefix of its sequence: prefix_lm(prompt_lengths), one for each segment of the batch.
+// A prefix longer than its segment, as truncation leaves it, ends where the segment does. Pads that are a segment of their own
+// have none.
 template <integer_number T>
 struct prefix_lm {
     std::span<const T> lengths;
@@ -124,6 +128,8 @@ struct prefix_lm {
 
     constexpr interval operator()(const query& q) const noexcept
     {
+        if (q.sequence >= lengths.size())
+            return {0, q.position + 1};
         const T prefix = lengths[q.sequence];
         const std::int32_t whole = std::cmp_less(prefix, q.keys) ? static_cast<std::int32_t>(prefix) : q.keys;
         return {0, std::max(q.position + 1, whole)};
@@ -139,8 +145,8 @@ struct prefix_lm {
         return true;
     }
 };
-template <detail::token_memory R>
-prefix_lm(R&&) -> prefix_lm<detail::token_of<R>>;
+template <batten::detail::borrowed_integers R>
+prefix_lm(R&&) -> prefix_lm<batten::detail::element_of<R>>;
 
 namespace detail {
 
@@ -205,102 +211,110 @@ constexpr void operator|(const A& /*a*/, const B& /*b*/)
                   "combined by & alone");
 }
 
-// ---- intervals of a batch ---------------------------------------------------------------------------------------------------
+// ---- intervals ---------------------------------------------------------------------------------------------------
 
-// What a query does that no key is left to, as that of a pad.
+// What a query sees that no key is left to, as that of a pad.
 enum class fully_masked : unsigned char {
     leave,           // nothing: softmax over additive masks is uniform, over boolean ones or -inf it is NaN
-    attend_to_self,  // it sees the key at its own place. For a pad: the key of its column, counted from the row's end
+    attend_to_self,  // the key at its own place. For a pad: the key of its column, counted from the row's end
 };
 
 namespace detail {
 
 // The key of a pad's own column, or none.
-constexpr interval own_key(const dimensions& of, std::size_t column, fully_masked policy) noexcept
+constexpr interval own_key(const dimensions& shape, std::size_t column, fully_masked policy) noexcept
 {
     if (policy == fully_masked::leave)
         return {};
-    const auto key = static_cast<std::int32_t>(column + (of.keys - of.queries));
+    const auto key = static_cast<std::int32_t>(column + (shape.keys - shape.queries));
     return {key, key + 1};
 }
 
-template <arrangement Where, class Kind>
-constexpr bool check_intervals(const Where& where, const Kind& kind, fully_masked policy, arranged& found, error& reason)
+template <query_rows Queries, class Kind>
+constexpr bool check_intervals(const Queries& queries, const Kind& kind, fully_masked policy, checked_queries& found,
+                               error& reason)
 {
-    if (!check_arrangement(where, found, reason) || !check_kind(kind, found.sequences, reason))
+    if (!check_queries(queries, found, reason) || !check_kind(kind, found.sequences, reason))
         return false;
-    const dimensions& of = found.of;
-    if (policy == fully_masked::attend_to_self && of.keys < of.queries && found.queries != of.rows * of.queries)
-        return fail(reason, error::of(errors::queries_past_keys, of.queries, of.keys));
+    const dimensions& shape = found.shape;
+    if (policy == fully_masked::attend_to_self && shape.keys < shape.queries &&
+        found.queries != shape.rows * shape.queries)
+        return fail(reason, error::of(errors::queries_past_keys, shape.queries, shape.keys));
     return true;
 }
 
+// Memory of intervals, to read and to write.
+template <class R>
+concept interval_memory = memory<R> && std::same_as<element_of<R>, interval>;
+template <class R>
+concept interval_output = interval_memory<R> && output_memory<R>;
+
 }  // namespace detail
 
-// Intervals that an arrangement takes: rows * queries. Errors: an arrangement that does not fit together.
-template <arrangement Where>
+// Intervals that a batch, rows or requests take: rows * queries. Errors: segments that do not fit.
+template <attention_rows Where>
 [[nodiscard]] constexpr result<std::size_t> try_interval_count(const Where& where)
 {
-    detail::arranged found;
+    detail::checked_queries found;
     error reason;
-    if (!detail::check_arrangement(where, found, reason))
+    if (!detail::check_queries(detail::queries_of(where), found, reason))
         return reason;
-    return found.of.rows * found.of.queries;
+    return found.shape.rows * found.shape.queries;
 }
-template <arrangement Where>
+template <attention_rows Where>
 [[nodiscard]] constexpr std::size_t interval_count(const Where& where)
 {
     return try_interval_count(where).value();
 }
 
-// Writes for each query the keys that it sees, and returns what dense forms are made by. Keys are counted in the row; those of
-// requests within the request.
+// Writes for each query the keys that it sees, and returns the shape that dense forms are made by. `where`: a batch, its
+// segments(), other rows (rows.hpp), or requests. Keys are counted in the row; those of requests within the request.
 //
-// Shapes   out [rows, queries], row-major.
-// Errors   lengths or offsets that do not fit together; a window of 0; prefix lengths that do not match; pads that are to
+// Shapes   out [rows, queries], row-major: any contiguous memory of intervals.
+// Errors   segments, lengths or offsets that do not fit; a window of 0; another number of prefix lengths; pads that are to
 //          attend to themselves where there are fewer keys than queries; another size of `out`; keys past an int32.
 // Cost     O(rows * queries), no memory of its own.
-template <arrangement Where, class Kind>
-constexpr result<dimensions> try_intervals(const Where& where, const Kind& kind, std::span<interval> out,
+template <attention_rows Where, class Kind, detail::interval_output Out>
+constexpr result<dimensions> try_intervals(const Where& where, const Kind& kind, Out&& out,
                                            fully_masked policy = fully_masked::leave)
 {
     detail::require_kind<Kind>();
-    detail::arranged found;
+    const auto& queries = detail::queries_of(where);
+    const std::span<interval> to = detail::span_of(out);
+    detail::checked_queries found;
     error reason;
-    if (!detail::check_intervals(where, kind, policy, found, reason))
+    if (!detail::check_intervals(queries, kind, policy, found, reason))
         return reason;
-    const dimensions& of = found.of;
-    const std::size_t count = of.rows * of.queries;
-    if (out.size() != count)
-        return error::of(out.size() < count ? errors::span_too_small : errors::span_too_large, count,
-                     out.size(), "intervals");
+    const dimensions& shape = found.shape;
+    const std::size_t count = shape.rows * shape.queries;
+    if (!detail::check_size(count, to.size(), "intervals", reason))
+        return reason;
     std::size_t next = 0, sequence = 0;
     const auto write_pads_up_to = [&](std::size_t end) {
         for (; next < end; ++next)
-            out[next] = detail::own_key(of, next % of.queries, policy);
+            to[next] = detail::own_key(shape, next % shape.queries, policy);
     };
-    where.walk(
-        [&](const place& at) {
-            write_pads_up_to(at.row * of.queries + at.first_query);
+    queries.walk(
+        [&](const query_segment& at) {
+            write_pads_up_to(at.queries.row * shape.queries + at.queries.first_column);
             const auto first_key = static_cast<std::int32_t>(at.first_key);
             const auto keys = static_cast<std::int32_t>(at.keys);
-            for (std::size_t i = 0; i < at.queries; ++i, ++next) {
-                const query q{sequence, static_cast<std::int32_t>(at.keys - at.queries + i), keys};
+            const std::size_t number = at.queries.sequence == no_sequence ? found.sequences : sequence++;
+            for (std::size_t i = 0; i < at.queries.length; ++i, ++next) {
+                const query q{number, static_cast<std::int32_t>(at.keys - at.queries.length + i), keys};
                 interval seen = kind(q) & interval{0, keys};
                 if (seen.empty() && policy == fully_masked::attend_to_self)
                     seen = {q.position, q.position + 1};
-                out[next] = seen.empty() ? interval{} : interval{seen.begin + first_key, seen.end + first_key};
+                to[next] = seen.empty() ? interval{} : interval{seen.begin + first_key, seen.end + first_key};
             }
-            ++sequence;
             return true;
         },
         reason);
     write_pads_up_to(count);
-    return of;
+    return shape;
 }
-template <arrangement Where, class Kind>
-constexpr dimensions intervals(const Where& where, const Kind& kind, std::span<interval> out,
-                               fully_masked policy = fully_masked::leave)
+template <attention_rows Where, class Kind, detail::interval_output Out>
+constexpr dimensions intervals(const Where& where, const Kind& kind, Out&& out, fully_masked policy = fully_masked::leave)
 {
     return try_intervals(where, kind, out, policy).value();
 }

@@ -2,7 +2,7 @@
 // Masked language modelling, as BERT is trained: some tokens are chosen to be predicted, most of them hidden from the model.
 //
 //     const mask::mlm_masking hide{{.mask_id = 103, .vocabulary = 30522, .special_ids = {0, 101, 102, 103}}};
-//     hide.into(where, sequence_numbers, epoch, token_ids, labels);
+//     hide.into(batch, sequence_ids, epoch, batch.token_ids(), batch.labels());
 #ifndef BATTEN_MASK_MLM_HPP_INCLUDED
 #define BATTEN_MASK_MLM_HPP_INCLUDED
 
@@ -10,7 +10,9 @@
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
 #include <batten/mask/errors.hpp>
-#include <batten/mask/segments.hpp>
+#include <batten/mask/queries.hpp>
+#include <batten/rows.hpp>
+#include <batten/segment.hpp>
 #include <batten/sequences.hpp>
 
 #include <algorithm>
@@ -81,45 +83,54 @@ public:
     [[nodiscard]] constexpr const mlm_options& options() const noexcept { return options_; }
 
     // Hides tokens of a batch in place and writes the labels of all cells: the token where it is predicted, else ignore_index.
+    // `where`: the batch, or its rows (rows.hpp). Pads are never chosen.
     //
-    // Shapes    numbers: one for each sequence, its own in the data set; token_ids, labels and the columns [rows, width]
-    // Requires  spans that do not overlap.
-    // Errors    an arrangement that does not fit together; spans of other sizes; a mask id or vocabulary that Token, or an
-    //           ignore_index or token that Label cannot hold.
-    template <arrangement Where, integer_range Numbers, integer_number Token, integer_number Label>
-    constexpr result<mlm_summary> try_into(const Where& where, const Numbers& numbers, std::uint64_t epoch,
-                                           std::span<Token> token_ids, std::span<Label> labels,
-                                           const mlm_columns& columns = {}) const
+    // Shapes    sequence_ids: one for each segment, the number of its sequence in the data set; token_ids, labels and the
+    //           columns [rows, width]
+    // Requires  memory that does not overlap.
+    // Errors    segments that do not fit their rows; memory of other sizes; a mask id or vocabulary that the type of token_ids,
+    //           or an ignore_index or token that the type of labels cannot hold.
+    template <has_rows Where, integer_range SequenceIds, detail::output_memory TokenIds, detail::output_memory Labels>
+        requires integer_number<detail::element_of<TokenIds>> && integer_number<detail::element_of<Labels>>
+    constexpr result<mlm_summary> try_into(const Where& where, const SequenceIds& sequence_ids, std::uint64_t epoch,
+                                           TokenIds&& token_ids, Labels&& labels, const mlm_columns& columns = {}) const
     {
+        const auto& rows = batten::detail::rows_of(where);
+        const auto ids = detail::span_of(token_ids);
+        const auto targets = detail::span_of(labels);
         error reason;
-        if (!check(where, std::ranges::size(numbers), token_ids, labels, columns, reason))
+        if (!check(rows, std::ranges::size(sequence_ids), ids, targets, columns, reason))
             return reason;
         mlm_summary sum;
         std::size_t next = 0, s = 0;
         const auto ignore_up_to = [&](std::size_t end) {
-            cells::fill(labels.subspan(next, end - next), options_.ignore_index.template to<Label>());
+            cells::fill(targets.subspan(next, end - next), options_.ignore_index.template to<detail::element_of<Labels>>());
             next = end;
         };
-        const std::size_t width = where.measured().queries;
-        where.walk(
-            [&](const place& at) {
-                const std::size_t first = at.row * width + at.first_query;
-                ignore_up_to(first + at.queries);
-                const auto number = batten::detail::element_at(numbers, s++);
-                const auto part = [&](auto column) { return column.empty() ? column : column.subspan(first, at.queries); };
-                sequence<Token, Label> one{part(token_ids), part(labels), {part(columns.word_ids), part(columns.special)}};
+        const std::size_t width = rows.shape().width;
+        rows.walk(
+            [&](const segment& at) {
+                if (at.sequence == no_sequence)
+                    return true;
+                const std::size_t first = at.row * width + at.first_column;
+                ignore_up_to(first + at.length);
+                const auto number = batten::detail::element_at(sequence_ids, s++);
+                const auto part = [&](auto column) { return column.empty() ? column : column.subspan(first, at.length); };
+                const sequence<detail::element_of<TokenIds>, detail::element_of<Labels>> one{
+                    part(ids), part(targets), {part(columns.word_ids), part(columns.special)}};
                 hide(one, batten::detail::key_of({options_.seed, epoch, static_cast<std::uint64_t>(number)}), sum);
                 return true;
             },
             reason);
-        ignore_up_to(labels.size());
+        ignore_up_to(targets.size());
         return sum;
     }
-    template <arrangement Where, integer_range Numbers, integer_number Token, integer_number Label>
-    constexpr mlm_summary into(const Where& where, const Numbers& numbers, std::uint64_t epoch, std::span<Token> token_ids,
-                               std::span<Label> labels, const mlm_columns& columns = {}) const
+    template <has_rows Where, integer_range SequenceIds, detail::output_memory TokenIds, detail::output_memory Labels>
+        requires integer_number<detail::element_of<TokenIds>> && integer_number<detail::element_of<Labels>>
+    constexpr mlm_summary into(const Where& where, const SequenceIds& sequence_ids, std::uint64_t epoch, TokenIds&& token_ids,
+                               Labels&& labels, const mlm_columns& columns = {}) const
     {
-        return try_into(where, numbers, epoch, token_ids, labels, columns).value();
+        return try_into(where, sequence_ids, epoch, token_ids, labels, columns).value();
     }
 
 private:
@@ -185,26 +196,23 @@ private:
         return true;
     }
 
-    template <class Where, class Token, class Label>
-    constexpr bool check(const Where& where, std::size_t numbers, std::span<Token> ids, std::span<Label> labels,
+    template <class Rows, class Token, class Label>
+    constexpr bool check(const Rows& rows, std::size_t sequence_ids, std::span<Token> ids, std::span<Label> labels,
                          const mlm_columns& columns, error& reason) const
     {
-        detail::arranged found;
-        if (!detail::check_arrangement(where, found, reason))
+        batten::detail::checked_rows found;
+        if (!batten::detail::check_rows(rows, found, reason))
             return false;
-        const std::size_t cells = found.of.rows * found.of.queries;
+        const std::size_t cells = found.shape.rows * found.shape.width;
         const auto is_sized = [&](std::size_t given, std::string_view name) {
-            return given == cells || detail::fail(reason, {given < cells ? errors::span_too_small
-                                                                         : errors::span_too_large,
-                                                           error::no_row, cells, given, name});
+            return detail::check_size(cells, given, name, reason);
         };
         if (!is_sized(ids.size(), "token_ids") || !is_sized(labels.size(), "labels") ||
             (!columns.word_ids.empty() && !is_sized(columns.word_ids.size(), "word_ids")) ||
             (!columns.special.empty() && !is_sized(columns.special.size(), "special")))
             return false;
-        if (numbers != found.sequences)
-            return detail::fail(reason, error::of(errors::count_mismatch, numbers, found.sequences,
-                                         "the list of sequence numbers"));
+        if (sequence_ids != found.sequences)
+            return detail::fail(reason, error::of(errors::count_mismatch, sequence_ids, found.sequences, "sequence_ids"));
         if (options_.mask_replace_prob > 0 && !options_.mask_id->template fits<Token>())
             return detail::fail(
                 reason, error::of(errors::mask_id_not_representable, *options_.mask_id, {}, "token_ids"));
@@ -214,22 +222,22 @@ private:
         if (!options_.ignore_index.template fits<Label>())
             return detail::fail(
                 reason, error::of(errors::ignore_index_not_representable, options_.ignore_index, {}, "labels"));
-        return tokens_fit(where, ids, labels, reason);
+        return tokens_fit(rows, ids, labels, reason);
     }
 
     // Every token may become a label. Looked through only where Label is the narrower type.
-    template <class Where, class Token, class Label>
-    static constexpr bool tokens_fit(const Where& where, std::span<Token> ids, std::span<Label> /*labels*/, error& reason)
+    template <class Rows, class Token, class Label>
+    static constexpr bool tokens_fit(const Rows& rows, std::span<Token> ids, std::span<Label> /*labels*/, error& reason)
     {
         using limits = std::numeric_limits<Token>;
         if constexpr (std::in_range<Label>(limits::min()) && std::in_range<Label>(limits::max())) {
             return true;
         } else {
-            const std::size_t width = where.measured().queries;
-            return where.walk(
-                [&](const place& at) {
-                    for (std::size_t i = 0; i < at.queries; ++i)
-                        if (const Token id = ids[at.row * width + at.first_query + i]; !std::in_range<Label>(id))
+            const std::size_t width = rows.shape().width;
+            return rows.walk(
+                [&](const segment& at) {
+                    for (std::size_t i = 0; at.sequence != no_sequence && i < at.length; ++i)
+                        if (const Token id = ids[at.row * width + at.first_column + i]; !std::in_range<Label>(id))
                             return detail::fail(reason, error::of_row(errors::token_not_representable, at.row, i, id, "labels"));
                     return true;
                 },
