@@ -100,7 +100,7 @@ private:
 template <class Source>
 constexpr auto packed_inputs<Source>::bundle() const
 {
-    const auto source = detail::as_bundle(source_);
+    const auto source = bundle_of(source_);
     return packed_bundle<std::remove_cv_t<decltype(source)>>(source, bins_);
 }
 
