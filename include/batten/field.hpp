@@ -152,6 +152,7 @@ concept cell_field = std::copyable<Field> && !requires(const Field& field, std::
 //
 // One with the flag counts_pad_segments has one element more where trailing pads are a segment of their own (varlen), and writes
 // it in
+//
 //     void write_tail(const pad_run& tail, std::span<value_type> out) const;
 //     bool check_tail(const pad_run& tail, error&) const;                          before the first write; may be left out
 template <class Field>

@@ -89,18 +89,24 @@ struct none_t {
 };
 inline constexpr none_t none{};
 
-// One named column beside the sequences: as many runs as sequences, each as long as its sequence.
-template <fixed_string Name, number_sequences Runs>
+// One named column beside the sequences. Made by named<"name">(values).
+template <fixed_string Name, number_sequences Values>
 struct named_column {
     static constexpr fixed_string column_name = Name;
-    const Runs& runs;
+    detail::stored<Values> runs;
 };
 
-template <fixed_string Name, number_sequences Runs>
-[[nodiscard]] constexpr named_column<Name, Runs> named(const Runs& runs) noexcept
+// Names a column: named<"weights">(weights).
+//
+// Shapes    as many entries as sequences, each as long as its sequence.
+// Requires  the values outlive it; a view, such as a std::span, is copied.
+template <fixed_string Name, number_sequences Values>
+[[nodiscard]] constexpr named_column<Name, Values> named(const Values& values) noexcept
 {
-    return {runs};
+    return {values};
 }
+template <fixed_string Name, detail::temporary_range Values>
+void named(Values&& gone) = delete;  // the values would be gone before they are read: name them first
 
 // The columns of one bundle: columns{named<"weights">(weights), named<"types">(types)}.
 template <class... Named>
@@ -154,8 +160,9 @@ columns(Named...) -> columns<Named...>;
 //
 // Shapes   sequences [n] runs of tokens; prompt_lengths [n]; loss [n] runs, as long as their sequence, 0 = not trained;
 //          columns likewise. Prompt lengths and columns speak of the whole sequence: truncation slices them along with it.
-// Requires what it refers to outlives it. (Clang before 17 deduces no designated initialisers: write the members in order,
-//          with batten::none for one left out.)
+// Requires what it refers to outlives it. A temporary lives as long as a variable that braces initialise, inputs in{f()}; not
+//          where the inputs are returned, copied, or the source of a selection that is kept: no type can tell these apart.
+//          (Clang before 17 deduces no designated initialisers: write the members in order, batten::none for one left out.)
 template <class Sequences, class PromptLengths = none_t, class Loss = none_t, class Columns = columns<>>
 struct inputs {
     const Sequences& sequences;

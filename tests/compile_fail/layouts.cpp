@@ -58,6 +58,21 @@ int main()
     static_cast<void>(pack(batten::packed(batten::select(ids, offsets), {pieces, offsets})));
 #endif
 
+#ifdef FORBIDDEN_bins_of_temporary_pieces  // expect: deleted && would be gone before they are read: name the container first
+    const batten::bins kept{std::vector<batten::piece>{{0, 0, 2}}, offsets};
+#else
+    const batten::bins kept{pieces, offsets};
+#endif
+    static_cast<void>(pack(batten::packed(ids, kept)));
+
+    const std::vector<int> counts{2, 1};
+#ifdef FORBIDDEN_packing_that_is_gone  // expect: deleted function && operator
+    static_cast<void>(pack(batten::packed(ids, batten::plan::best_fit(counts, {.capacity = 4}))));
+#else
+    const auto packing = batten::plan::best_fit(counts, {.capacity = 4});
+    static_cast<void>(pack(batten::packed(ids, packing)));
+#endif
+
 #ifdef FORBIDDEN_cu_seqlens_of_padded_rows  // expect: cu_seqlens belongs to the packed layout
     using fields = batten::fields<batten::token_ids<>, batten::cu_seqlens<>>;
     const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, fields> collate{{.pad_id = 0}};
