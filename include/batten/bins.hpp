@@ -39,12 +39,12 @@ enum class piece_positions : unsigned char {
 //             field fills as pads after the piece (continue_positions counts on through them). An empty piece may reserve
 //             columns, and then begin past the end of its sequence: `begin` is where their positions count from.
 struct bins {
-    std::span<const piece> pieces{};
-    std::span<const std::size_t> offsets{};  // one more than rows
-    std::size_t slot_multiple = 1;           // a piece that takes or reserves columns begins at a multiple of it
+    lasting_span<piece> pieces{};
+    lasting_span<std::size_t> offsets{};  // one more than rows
+    std::size_t slot_multiple = 1;        // a piece that takes or reserves columns begins at a multiple of it
     piece_positions positions = piece_positions::restart;
     bool look_ahead = false;
-    std::span<const std::uint32_t> slots{};  // one for each piece, or none at all: as many columns as the piece takes
+    lasting_span<std::uint32_t> slots{};  // one for each piece, or none at all: as many columns as the piece takes
 };
 
 // Sequences, and which pieces of them share a row: what a packed_collator takes.
@@ -118,7 +118,7 @@ private:
 template <class Source>
 constexpr auto packed_inputs<Source>::bundle() const
 {
-    const auto source = detail::as_bundle(source_);
+    const auto source = bundle_of(source_);
     return packed_bundle<std::remove_cv_t<decltype(source)>>(source, bins_);
 }
 
