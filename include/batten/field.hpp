@@ -89,11 +89,17 @@ public:
         return loss().subspan(targets_begin + target_shift, targets_end - targets_begin);
     }
 
+    // How many of target_tokens(), from the first, the model's shift drops: 1 for column 0 under model_shifts, else 0.
+    [[nodiscard]] constexpr std::size_t targets_shifted_out() const
+    {
+        return std::min(std::max(targets_begin, counted_from_), targets_end) - targets_begin;
+    }
+
     // Targets that are trained: not among them column 0 of model_shifts, which the model's shift drops.
     // Cost: O(1); O(length) where there is a loss column.
     [[nodiscard]] constexpr std::size_t target_count() const
     {
-        const std::size_t begin = std::min(std::max(targets_begin, counted_from_), targets_end);
+        const std::size_t begin = targets_begin + targets_shifted_out();
         if constexpr (has_loss) {
             std::size_t trained = 0;
             for (const auto entry : loss().subspan(begin + target_shift, targets_end - begin))

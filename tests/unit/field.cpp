@@ -58,12 +58,80 @@ TEST_CASE("the attention mask comes from lengths, never from a comparison with t
     CHECK(grid_of(batch.view<batten::position_ids>()) == grid{{0, 1, 2}, {0, 1, 0}, {0, 0, 0}});
 }
 
-TEST_CASE("labels and loss mask come from lengths too: a real token that equals the pad id, or ignore_index, is trained")
+TEST_CASE("labels and loss mask come from lengths too: a real token that equals the pad id is trained")
 {
     const auto batch = collator<batten::token_ids<>, batten::loss_mask<>, batten::labels<>>{{.pad_id = 0, .ignore_index = 5}}(
-        ragged{{0, 5, 0}, {0}});
-    CHECK(grid_of(batch.view<batten::labels>()) == grid{{0, 5, 0}, {0, 5, 5}});
+        ragged{{0, 6, 0}, {0}});
+    CHECK(grid_of(batch.view<batten::labels>()) == grid{{0, 6, 0}, {0, 5, 5}});
     CHECK(grid_of(batch.view<batten::loss_mask>()) == grid{{1, 1, 1}, {1, 0, 0}});
+}
+
+// Targets as a loss sees them: labels that are not the ignore index, after the shift of a model under model_shifts.
+template <class Batch>
+std::size_t seen_by_a_loss(const Batch& batch, batten::target_alignment targets, long long ignore_index)
+{
+    std::size_t seen = 0;
+    for (const line& row : grid_of(batch.template view<batten::labels>()))
+        for (std::size_t c = targets == batten::model_shifts ? 1 : 0; c < row.size(); ++c)
+            seen += row[c] != ignore_index ? 1U : 0U;
+    return seen;
+}
+
+constexpr std::array every_alignment{batten::same_position, batten::model_shifts, batten::next_token,
+                                     batten::next_token_drop_last};
+
+TEST_CASE("a target that is the ignore index is an error: it would be counted, and a loss would leave it out")
+{
+    const ragged rows{{9, 8}, {3, 5, 0, 7}}, good{{9, 8}, {3, 5, 1, 7}};
+    for (const auto targets : every_alignment) {
+        const collator<batten::labels<>> padded{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        CHECK(call_error(padded, rows) == error_is(errors::target_is_ignore_index, 1, 2, 0, "labels"));
+        const batten::varlen_collator<> varlen{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        CHECK(call_error(varlen, rows) == error_is(errors::target_is_ignore_index, 0, 2, 0, "labels"));
+        const std::vector<batten::piece> pieces{{0, 0, 2}, {1, 1, 3}};
+        const std::vector<std::size_t> offsets{0, 2};
+        const batten::packed_collator<batten::dynamic_length> packed{
+            {.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        CHECK(call_error(packed, batten::packed(rows, {pieces, offsets}), batten::packed(good, {pieces, offsets})) ==
+              error_is(errors::target_is_ignore_index, 0, 2, 0, "labels"));
+    }
+    const collator<batten::labels<>> padded{{.pad_id = 0, .ignore_index = 0}};
+    CHECK(padded.try_shape(rows).error().message() ==
+          "batten: row 1, token 2: a target in labels is 0, which is the ignore_index: a loss would leave it out");
+}
+
+TEST_CASE("what is not trained may be the ignore index: a prompt, an entry of loss 0, the token that no column predicts")
+{
+    const ragged rows{{0, 5, 6}, {0, 0, 7, 8}, {4, 0, 9}};
+    const std::vector<int> prompts{0, 2, 0};
+    const ragged loss{{1, 1, 1}, {1, 1, 1, 1}, {1, 0, 1}};
+    const batten::inputs in{rows, prompts, loss};
+    for (const auto targets : {batten::model_shifts, batten::next_token, batten::next_token_drop_last}) {
+        const collator<batten::labels<>> collate{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        const auto batch = collate(in);
+        CHECK(batch.summary().targets == seen_by_a_loss(batch, targets, 0));
+        CHECK(batch.summary().targets == 5);
+    }
+    const collator<batten::labels<>> same{{.pad_id = 0, .ignore_index = 0, .targets = batten::same_position}};
+    CHECK(call_error(same, in) == error_is(errors::target_is_ignore_index, 0, 0, 0, "labels"));
+    const ragged all{{1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1}};
+    CHECK(call_error(collator<batten::labels<>>{{.pad_id = 0, .ignore_index = 0}}, batten::inputs{rows, prompts, all}) ==
+          error_is(errors::target_is_ignore_index, 2, 1, 0, "labels"));
+    // Without labels there is nothing to mistake.
+    CHECK(collator<batten::token_ids<>, batten::loss_mask<>>{{.pad_id = 0, .ignore_index = 0}}(rows).summary().targets == 7);
+}
+
+TEST_CASE("an ignore index that no token can be is looked for in no token")
+{
+    const std::vector<std::vector<std::int8_t>> narrow{{44, 1}, {-100, 2}};
+    const collator<batten::labels<>> beyond{{.pad_id = 0, .ignore_index = 300}};
+    CHECK(line_of(beyond(narrow).labels()) == line{44, 1, -100, 2});
+    const collator<batten::labels<>> below{{.pad_id = 0}};
+    CHECK(line_of(below(narrow).labels()) == line{44, 1, -100, 2});
+    const std::vector<std::vector<std::uint64_t>> wide{{1, std::numeric_limits<std::uint64_t>::max()}};
+    using wide_labels = batten::labels<std::uint64_t>;
+    const collator<wide_labels> most{{.pad_id = 0, .ignore_index = std::numeric_limits<std::uint64_t>::max()}};
+    CHECK(call_error(most, wide).code == errors::target_is_ignore_index);
 }
 
 TEST_CASE("positions on pads are 0, or what pad_position says, or count on")
