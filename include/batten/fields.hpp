@@ -241,6 +241,9 @@ struct segment_ids {
 //
 // column<"token_type_ids">, column<"weights", float>{.pad_value = 1.0F}: give the values as
 // inputs{..., .columns = columns{named<"weights">(weights)}}.
+//
+// Errors  an integer that T does not hold exactly, 2^24 + 1 in a float; a finite number that T makes infinite, 1e300 in a float.
+//         Looked for only where the type of the values is wider than T.
 template <fixed_string Name, class T = std::int64_t>
     requires std::is_arithmetic_v<T>
 struct column {

@@ -3,7 +3,9 @@
 
 #include "support.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 namespace {
@@ -79,6 +81,68 @@ std::size_t seen_by_a_loss(const Batch& batch, batten::target_alignment targets,
 
 constexpr std::array every_alignment{batten::same_position, batten::model_shifts, batten::next_token,
                                      batten::next_token_drop_last};
+
+// The cells of a column of T from one sequence of values, or why there are none.
+template <class T, class Source>
+batten::result<std::vector<T>> cells_of(const std::vector<Source>& values)
+{
+    const ragged ids{{1}, std::vector<int>(values.size(), 1)};
+    const std::vector<std::vector<Source>> columns{{Source{1}}, values};
+    const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::fields<batten::column<"w", T>>>
+        collate{{}};
+    const auto batch = collate.try_collate(
+        batten::inputs{ids, batten::none, batten::none, batten::columns{batten::named<"w">(columns)}});
+    if (!batch)
+        return batch.error();
+    const auto cells = batch->template get<"w">(1);
+    return std::vector<T>(cells.begin(), cells.end());
+}
+
+template <class T, class Source>
+bool holds_each(const std::vector<Source>& values)
+{
+    std::vector<T> expected;
+    for (const Source value : values)
+        expected.push_back(static_cast<T>(value));
+    const auto cells = cells_of<T>(values);
+    return cells.has_value() && std::equal(expected.begin(), expected.end(), cells->begin(), cells->end(), [](T a, T b) {
+               return (a == b && std::signbit(a) == std::signbit(b)) || (std::isnan(a) && std::isnan(b));
+           });
+}
+
+TEST_CASE("a finite number that a column's type would make infinite is an error; NaN, infinity and -0 pass unchanged")
+{
+    using limits = std::numeric_limits<double>;
+    const double most = static_cast<double>(std::numeric_limits<float>::max());
+    CHECK(holds_each<float>(std::vector<double>{0.1, -0.0, 1e-300, most, -most, limits::infinity(), -limits::infinity(),
+                                                limits::quiet_NaN()}));
+    CHECK(holds_each<float>(std::vector<float>{std::numeric_limits<float>::max(), std::numeric_limits<float>::infinity()}));
+    CHECK(holds_each<double>(std::vector<double>{1e300, limits::infinity()}));
+    for (const double value : {1e300, -1e300, limits::max(), std::nextafter(most, limits::infinity()), -3.5e38})
+        CHECK(error_is(cells_of<float>(std::vector<double>{1, limits::infinity(), value, 2}).error()) ==
+              error_is(errors::entry_out_of_range, 1, 2, 0, "w"));
+    if (std::numeric_limits<long double>::max_exponent > limits::max_exponent)
+        CHECK(error_is(cells_of<double>(std::vector<long double>{1e300L, -1e300L * 1e300L}).error()) ==
+              error_is(errors::entry_out_of_range, 1, 1, 0, "w"));
+    CHECK(cells_of<float>(std::vector<double>{1e300}).error().message() ==
+          "batten: row 1, entry 0: the element type of w cannot hold a number so large");
+}
+
+TEST_CASE("an integer that a floating-point column would round is an error")
+{
+    constexpr std::int32_t exact = 1 << 24;
+    CHECK(holds_each<float>(std::vector<std::int32_t>{0, -1, exact, -exact, exact + 2, 3 << 29,
+                                                      std::numeric_limits<std::int32_t>::min()}));
+    for (const std::int32_t value : {exact + 1, -exact - 1, 2 * exact + 2, std::numeric_limits<std::int32_t>::max()})
+        CHECK(error_is(cells_of<float>(std::vector<std::int32_t>{7, value}).error()) ==
+              error_is(errors::token_not_representable, 1, 1, value, "w"));
+    CHECK(holds_each<double>(std::vector<std::int32_t>{exact + 1, std::numeric_limits<std::int32_t>::max()}));
+    CHECK(holds_each<float>(std::vector<std::int16_t>{-32768, 32767}));
+    CHECK(holds_each<double>(std::vector<std::uint64_t>{std::uint64_t{1} << 63, (std::uint64_t{1} << 53) + 2}));
+    for (const std::uint64_t value : {std::numeric_limits<std::uint64_t>::max(), (std::uint64_t{1} << 53) + 1})
+        CHECK(error_is(cells_of<double>(std::vector<std::uint64_t>{value}).error()).code == errors::token_not_representable);
+    CHECK(holds_each<double>(std::vector<std::int64_t>{std::numeric_limits<std::int64_t>::min()}));
+}
 
 TEST_CASE("a target that is the ignore index is an error: it would be counted, and a loss would leave it out")
 {
