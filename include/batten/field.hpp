@@ -88,11 +88,17 @@ public:
         return loss().subspan(targets_begin + target_shift, targets_end - targets_begin);
     }
 
+    // How many of target_tokens(), from the first, the model's shift drops: 1 for column 0 under model_shifts, else 0.
+    [[nodiscard]] constexpr std::size_t targets_shifted_out() const
+    {
+        return std::min(std::max(targets_begin, counted_from_), targets_end) - targets_begin;
+    }
+
     // Targets that are trained: not among them column 0 of model_shifts, which the model's shift drops.
     // Cost: O(1); O(length) where there is a loss column.
     [[nodiscard]] constexpr std::size_t target_count() const
     {
-        const std::size_t begin = std::min(std::max(targets_begin, counted_from_), targets_end);
+        const std::size_t begin = targets_begin + targets_shifted_out();
         if constexpr (has_loss) {
             std::size_t trained = 0;
             for (const auto entry : loss().subspan(begin + target_shift, targets_end - begin))
@@ -187,25 +193,40 @@ constexpr std::size_t extra_of() noexcept
         return 0;
 }
 
-// Whether every value of Source is one of T.
+// Whether T holds every value of Source: integers exactly, floating-point numbers rounded, but not to infinity.
 template <class T, class Source>
 constexpr bool holds_all() noexcept
 {
-    if constexpr (std::is_floating_point_v<T>)
-        return true;
+    using to = std::numeric_limits<T>;
+    using from = std::numeric_limits<Source>;
+    if constexpr (std::is_floating_point_v<T> && std::is_floating_point_v<Source>)
+        return to::max_exponent >= from::max_exponent;
+    else if constexpr (std::is_floating_point_v<T>)
+        return to::digits >= from::digits;
     else if constexpr (std::same_as<Source, bool>)
         return true;
     else
-        return integer(std::numeric_limits<Source>::min()).template fits<T>() &&
-               integer(std::numeric_limits<Source>::max()).template fits<T>();
+        return integer(from::min()).template fits<T>() && integer(from::max()).template fits<T>();
 }
 
-// Whether T holds `value`: it comes back unchanged, sign included. No branch.
+// Whether T holds `value`: an integer comes back unchanged, sign included; a finite number stays finite. No branch.
 template <class T, class Source>
 constexpr bool is_held(Source value) noexcept
 {
-    const T converted = static_cast<T>(value);
-    return (static_cast<Source>(converted) == value) & ((converted < T{}) == (value < Source{}));
+    if constexpr (std::is_floating_point_v<T> && std::is_floating_point_v<Source>) {
+        const Source magnitude = value < 0 ? -value : value;
+        const bool is_finite = magnitude <= std::numeric_limits<Source>::max();  // false for NaN as well
+        return !is_finite | (magnitude <= static_cast<Source>(std::numeric_limits<T>::max()));
+    } else if constexpr (std::is_floating_point_v<T>) {
+        // From its lowest bit that is set to its highest there are no more bits than T has.
+        const auto bits = static_cast<std::uint64_t>(value);
+        const std::uint64_t magnitude = value < 0 ? std::uint64_t{0} - bits : bits;
+        const std::uint64_t lowest = magnitude & (std::uint64_t{0} - magnitude);
+        return ((magnitude >> std::numeric_limits<T>::digits) < lowest) | (magnitude == 0);
+    } else {
+        const T converted = static_cast<T>(value);
+        return (static_cast<Source>(converted) == value) & ((converted < T{}) == (value < Source{}));
+    }
 }
 
 // Whether T holds each of `values`. A pass over them only where it may not. `first`: index of values[0] in its sequence.
@@ -223,7 +244,10 @@ constexpr bool check_values([[maybe_unused]] std::span<const Source> values, [[m
         std::size_t i = 0;
         while (is_held<T>(values[i]))
             ++i;
-        return fail(reason, error::of_row(errors::token_not_representable, row, first + i, values[i], name));
+        if constexpr (std::is_floating_point_v<Source>)
+            return fail(reason, error::of_row(errors::entry_out_of_range, row, first + i, {}, name));
+        else
+            return fail(reason, error::of_row(errors::token_not_representable, row, first + i, values[i], name));
     } else {
         return true;
     }

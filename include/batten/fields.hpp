@@ -153,6 +153,9 @@ struct loss_mask {
 };
 
 // The target's token id on targets, ignore_index on the others | ignore_index
+//
+// Errors  a target that T cannot hold, or that is the ignore_index and so would not be trained. Both are looked for only where
+//         they can be: an ignore_index below 0, such as -100, costs no pass.
 template <integer_number T = std::int64_t>
 struct labels {
     using value_type = T;
@@ -187,8 +190,32 @@ struct labels {
     }
     constexpr bool check_segment(const auto& segment, error& reason) const
     {
-        return detail::check_values<T>(segment.target_tokens(), segment.row,
-                                       segment.source_begin + segment.targets_begin + segment.target_shift, name, reason);
+        const auto targets = segment.target_tokens();
+        const std::size_t first = segment.source_begin + segment.targets_begin + segment.target_shift;
+        return detail::check_values<T>(targets, segment.row, first, name, reason) &&
+               are_not_ignored(segment, targets, first, reason);
+    }
+
+private:
+    // Whether no target that is trained is the ignore index.
+    template <class Segment, class Token>
+    static constexpr bool are_not_ignored(const Segment& segment, std::span<const Token> targets, std::size_t first, error& reason)
+    {
+        const integer& ignore_index = segment.values.ignore_index;
+        if (ignore_index.is_negative() || !ignore_index.template fits<Token>()) [[likely]]
+            return true;
+        const Token ignored = ignore_index.template to<Token>();
+        const auto is_ignored = [&](std::size_t i) {
+            if constexpr (Segment::has_loss)
+                return static_cast<bool>((targets[i] == ignored) & (segment.target_loss()[i] != 0));
+            else
+                return targets[i] == ignored;
+        };
+        for (std::size_t i = segment.targets_shifted_out(); i < targets.size(); ++i)
+            if (is_ignored(i))
+                return detail::fail(
+                    reason, error::of_row(errors::target_is_ignore_index, segment.row, first + i, ignore_index, name));
+        return true;
     }
 };
 
@@ -214,6 +241,9 @@ struct segment_ids {
 //
 // column<"token_type_ids">, column<"weights", float>{.pad_value = 1.0F}: give the values as
 // inputs{..., .columns = columns{named<"weights">(weights)}}.
+//
+// Errors  an integer that T does not hold exactly, 2^24 + 1 in a float; a finite number that T makes infinite, 1e300 in a float.
+//         Looked for only where the type of the values is wider than T.
 template <fixed_string Name, class T = std::int64_t>
     requires std::is_arithmetic_v<T>
 struct column {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Masked language modelling, as BERT is trained: some tokens are chosen to be predicted, most of them hidden from the model.
 //
-//     const mask::mlm_masking hide{{.mask_id = 103, .vocabulary = 30522, .special_ids = {0, 101, 102, 103}}};
+//     const mask::mlm_masking hide{{.mask_id = 103, .vocabulary = 30522, .special_ids = {0, 101, 102}}};
 //     hide.into(batch, sequence_ids, epoch, batch.token_ids(), batch.labels());
 #ifndef BATTEN_MASK_MLM_HPP_INCLUDED
 #define BATTEN_MASK_MLM_HPP_INCLUDED
@@ -34,7 +34,7 @@ struct mlm_options {
     double random_replace_prob = 0.1;               // of those chosen: become a random id that is not special. The rest stay
     std::optional<integer> mask_id{};        // required where mask_replace_prob is not 0
     std::uint64_t vocabulary = 0;            // ids are [0, vocabulary); required where random_replace_prob is not 0
-    std::vector<std::int64_t> special_ids{}; // never chosen, never drawn
+    std::vector<std::int64_t> special_ids{}; // never chosen, never drawn; mask_id is one of them by itself
     integer ignore_index = -100;             // label of a token that is not predicted
     bool at_least_one = false;               // choose one token (or word) of a sequence of which chance chose none
     std::uint64_t seed = 0;
@@ -89,7 +89,8 @@ public:
     //           columns [rows, width]
     // Requires  memory that does not overlap.
     // Errors    segments that do not fit their rows; memory of other sizes; a mask id or vocabulary that the type of token_ids,
-    //           or an ignore_index or token that the type of labels cannot hold.
+    //           or an ignore_index or token that the type of labels cannot hold; a token that may be
+    //           chosen and is the ignore_index.
     template <has_rows Where, integer_range SequenceIds, detail::output_memory TokenIds, detail::output_memory Labels>
         requires integer_number<detail::element_of<TokenIds>> && integer_number<detail::element_of<Labels>>
     constexpr result<mlm_summary> try_into(const Where& where, const SequenceIds& sequence_ids, std::uint64_t epoch,
@@ -183,6 +184,8 @@ private:
             return detail::fail(reason, error::of(errors::mask_id_missing));
 
         std::vector<std::int64_t>& special = options_.special_ids;
+        if (options_.mask_id && options_.mask_id->template fits<std::int64_t>())
+            special.push_back(options_.mask_id->template to<std::int64_t>());
         std::sort(special.begin(), special.end());
         special.erase(std::unique(special.begin(), special.end()), special.end());
         for (const std::int64_t id : special)
@@ -222,7 +225,38 @@ private:
         if (!options_.ignore_index.template fits<Label>())
             return detail::fail(
                 reason, error::of(errors::ignore_index_not_representable, options_.ignore_index, {}, "labels"));
-        return tokens_fit(rows, ids, labels, reason);
+        return tokens_fit(rows, ids, labels, reason) && tokens_are_not_ignored(rows, ids, labels, columns, reason);
+    }
+
+    // No token that may be chosen is the ignore_index, which as its label would not be trained. Looked through only where a
+    // token can be it.
+    template <class Rows, class Token, class Label>
+    constexpr bool tokens_are_not_ignored(const Rows& rows, std::span<Token> ids, std::span<Label> /*labels*/,
+                                          const mlm_columns& columns, error& reason) const
+    {
+        const integer& ignore_index = options_.ignore_index;
+        if (ignore_index.is_negative() || !ignore_index.template fits<Token>())
+            return true;
+        const Token ignored = ignore_index.template to<Token>();
+        const std::size_t width = rows.shape().width;
+        return rows.walk(
+            [&](const segment& at) {
+                if (at.sequence == no_sequence)
+                    return true;
+                const std::size_t first = at.row * width + at.first_column;
+                const auto part = [&](auto column) { return column.empty() ? column : column.subspan(first, at.length); };
+                const sequence<Token, Label> one{part(ids), {}, {part(columns.word_ids), part(columns.special)}};
+                std::size_t found = at.length;
+                each_unit(one, [&](std::size_t begin, std::size_t end) {
+                    for (std::size_t i = begin; i < end && found == at.length; ++i)
+                        if (one.ids[i] == ignored && !is_special(one, i))
+                            found = i;
+                });
+                return found == at.length ||
+                       detail::fail(reason,
+                                    error::of_row(errors::target_is_ignore_index, at.row, found, ignore_index, "labels"));
+            },
+            reason);
     }
 
     // Every token may become a label. Looked through only where Label is the narrower type.
