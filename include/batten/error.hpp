@@ -48,7 +48,7 @@ namespace detail {
 //
 //     {row}        "row 3", or "the batch" where the error concerns no row
 //     {request}    "request 7", or "the request"; {request:} is "request 7: ", or nothing
-//     {first}, {second}, {name}    the members of the error; {name} is its field
+//     {first}, {second}, {third}, {name}    the members of the error; {name} is its field
 //
 // To add one of your own, define an inline constexpr error_text at namespace scope.
 struct error_text {
@@ -193,17 +193,18 @@ struct error {
     integer first{};
     integer second{};
     std::string_view field{};  // refers to static storage
+    integer third{};           // for the few sentences with three numbers
 
     // An error that concerns no row, and one of row `r`.
     [[nodiscard]] static constexpr error of(error_code code, integer first = {}, integer second = {},
                                             std::string_view field = {}) noexcept
     {
-        return {code, no_row, first, second, field};
+        return {code, no_row, first, second, field, {}};
     }
     [[nodiscard]] static constexpr error of_row(error_code code, std::size_t r, integer first = {}, integer second = {},
-                                                std::string_view field = {}) noexcept
+                                                std::string_view field = {}, integer third = {}) noexcept
     {
-        return {code, r, first, second, field};
+        return {code, r, first, second, field, third};
     }
 
     // The sentence a person reads: "batten: row 3 has 700 tokens, the limit is 512".
@@ -227,6 +228,8 @@ private:
             return first.text();
         if (placeholder == "second")
             return second.text();
+        if (placeholder == "third")
+            return third.text();
         if (placeholder == "name")
             return field.empty() ? "a field" : std::string(field);
         const bool is_prefix = placeholder == "request:";
