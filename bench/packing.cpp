@@ -83,14 +83,14 @@ void run_lists(const settings& with, results_file& results, std::size_t n)
         const std::string workload = std::to_string(n / 1000) + " k into " + std::to_string(capacity);
         first_fit_decreasing by_tree;
         time_contenders(with, results, {"packing", workload, "", "", n * 4, n, n, 1},
-                        {once("Batten best_fit", [&] { benchmark::DoNotOptimize(plan::best_fit(lengths, options)); }),
+                        {once("Batten best_fit", [&] { benchmark::DoNotOptimize(plan::pack_best_fit(lengths, options)); }),
                          once("first fit decreasing, segment tree", [&] {
                              by_tree.pack(lengths, capacity);
                              benchmark::DoNotOptimize(by_tree.bin_of.data());
                          }),
-                         once("Batten next_fit", [&] { benchmark::DoNotOptimize(plan::next_fit(lengths, options)); }),
-                         once("Batten tight", [&] { benchmark::DoNotOptimize(plan::tight(lengths, options)); })});
-        const plan::packing best = plan::best_fit(lengths, options);
+                         once("Batten next_fit", [&] { benchmark::DoNotOptimize(plan::pack_next_fit(lengths, options)); }),
+                         once("Batten tight", [&] { benchmark::DoNotOptimize(plan::pack_tight(lengths, options)); })});
+        const plan::packing best = plan::pack_best_fit(lengths, options);
         if (best.size() > by_tree.bins) {
             std::fprintf(stderr, "best fit takes %zu bins, first fit decreasing %zu\n", best.size(), by_tree.bins);
             std::exit(1);
@@ -98,8 +98,8 @@ void run_lists(const settings& with, results_file& results, std::size_t n)
         report(results, workload + ", bound", best.bounds.best());
         report(results, workload + ", best_fit", best.size());
         report(results, workload + ", first fit decreasing", by_tree.bins);
-        report(results, workload + ", next_fit", plan::next_fit(lengths, options).size());
-        report(results, workload + ", tight", plan::tight(lengths, options).size());
+        report(results, workload + ", next_fit", plan::pack_next_fit(lengths, options).size());
+        report(results, workload + ", tight", plan::pack_tight(lengths, options).size());
     }
 }
 
@@ -109,10 +109,10 @@ void run_histogram(const settings& with, results_file& results, const std::strin
 {
     const plan::packing_options options{.capacity = 512, .max_per_bin = max_per_bin};
     time_contenders(with, results, {"packing", name, "", "", counts.bins().size() * 16, 0, 0, 1},
-                    {once("Batten best_fit, histogram", [&] { benchmark::DoNotOptimize(plan::best_fit(counts, options)); }),
-                     once("Batten tight, histogram", [&] { benchmark::DoNotOptimize(plan::tight(counts, options)); })});
-    const plan::pattern_packing tight = plan::tight(counts, options);
-    report(results, name + ", best_fit", plan::best_fit(counts, options).bins());
+                    {once("Batten best_fit, histogram", [&] { benchmark::DoNotOptimize(plan::pack_best_fit(counts, options)); }),
+                     once("Batten tight, histogram", [&] { benchmark::DoNotOptimize(plan::pack_tight(counts, options)); })});
+    const plan::pattern_packing tight = plan::pack_tight(counts, options);
+    report(results, name + ", best_fit", plan::pack_best_fit(counts, options).bins());
     report(results, name + ", tight", tight.bins());
     report(results, name + ", bound", tight.bounds.best());
 }

@@ -136,8 +136,8 @@ void run_plans(const settings& with, results_file& results, std::size_t n)
                          std::stable_sort(order.begin(), order.end(), by_length);
                      })});
 
-    const plan::batch_options sorted{.group = plan::grouping::sorted, .budget = budget};
-    const plan::batch_options windows{.group = plan::grouping::windows, .budget = budget, .window = window};
+    const plan::batch_options sorted{.group = plan::grouping::sorted, .max_cells = budget};
+    const plan::batch_options windows{.group = plan::grouping::windows, .max_cells = budget, .window = window};
     const auto planned = [&](const plan::batch_options& options) { benchmark::DoNotOptimize(plan::batches(lengths, options)); };
     const auto hand_sorted = [&] {
         std::vector<std::uint32_t> rows(n);
@@ -166,7 +166,7 @@ void run_plans(const settings& with, results_file& results, std::size_t n)
                      once("Batten plan, budget, windows", [&] { planned(windows); }),
                      once("std::sort plan, budget, windows", hand_windows),
                      once("Batten plan, budget, sorted, least padding", [&] {
-                         planned({.group = plan::grouping::sorted, .budget = budget, .aim = plan::objective::least_padding});
+                         planned({.group = plan::grouping::sorted, .max_cells = budget, .aim = plan::objective::least_padding});
                      })});
     for (const auto& [name, options] : {std::pair{"sorted", sorted}, std::pair{"windows", windows}}) {
         const double bytes = static_cast<double>(bytes_for([&] { planned(options); })) / static_cast<double>(n);

@@ -236,9 +236,9 @@ void run_queue(const settings& with, results_file& results)
     for (std::size_t i = 0; i < arrivals; ++i)
         lengths[i] = 1 + below(1024, i);
     const batten::bucketed_length edges{64, 128, 256, 384, 512, 640, 768, 1024};
-    serve::request_queue<std::int64_t> queue({.edges = edges, .rows = 32, .priorities = 2, .max_wait = 1 << 20});
+    serve::request_queue<std::int64_t> queue({.edges = edges, .max_rows = 32, .priorities = 2, .max_queue_delay = 1 << 20});
     serve::shared_request_queue shared(queue);
-    batten::plan::stream_batcher stream({.edges = edges, .rows = 32});
+    batten::plan::stream_batcher stream({.edges = edges, .max_rows = 32});
     std::int64_t now = 0;
     const auto by_queue = [&](auto& to) {
         std::size_t gone = 0;

@@ -109,7 +109,7 @@ int main()
     constexpr std::size_t most_samples = 2;  // of a request
 
     // One request leaves the queue at a time: steps need no others of its length. Block 0 is reserved, for pads to point at.
-    serve::request_queue<int> queue({.edges = {context}, .rows = 1, .capacity = 8});
+    serve::request_queue<int> queue({.edges = {context}, .max_rows = 1, .capacity = 8});
     serve::block_pool pool({.blocks = 1 + 12, .block_size = 4, .reserved = 1});
     serve::step_options options = serve::step_options_of(pool);
     options.order = serve::request_order::decode_first;  // as some attention kernels want it

@@ -73,7 +73,7 @@ bool run(std::size_t count, std::size_t rank, std::size_t ranks)
             std::printf("%-4s %s\n", is_so ? "ok" : "NOT", what);
     };
 
-    plan::batch_options options{.group = plan::grouping::windows, .budget = 16384, .seed = 7};
+    plan::batch_options options{.group = plan::grouping::windows, .max_cells = 16384, .seed = 7};
     options.order = plan::batch_order::shuffled;
     options.batches_per_step = ranks;
     for (options.epoch = 0; options.epoch < 2; ++options.epoch) {

@@ -47,7 +47,7 @@ public:
         const std::size_t bucketed = add(bucketed_optimally());
         const std::size_t windows = add(sorted_in_windows());
         add(planned("sorted", {.group = plan::grouping::sorted}));
-        add(packed("packed, best fit", [](const auto&... arguments) { return plan::best_fit(arguments...); }));
+        add(packed("packed, best fit", [](const auto&... arguments) { return plan::pack_best_fit(arguments...); }));
         const std::size_t tight = add(packed_tightly());
 
         found_.as_they_come = is_there(dynamic) ? dynamic : fixed;
@@ -123,7 +123,7 @@ private:
         shown_.at(name, of_.lengths.size());
         options.multiple = chosen_.multiple;
         options.seed = chosen_.seed;
-        (chosen_.budget != 0 ? options.budget : options.rows) = chosen_.budget != 0 ? chosen_.budget : chosen_.rows;
+        (chosen_.budget != 0 ? options.max_cells : options.max_rows) = chosen_.budget != 0 ? chosen_.budget : chosen_.rows;
         const auto batches = plan::batches(of_.lengths, options);
         strategy one{.name = std::move(name), .waste = plan::waste_of(batches, of_.lengths)};
         std::vector<std::size_t> widths(batches.widths().begin(), batches.widths().end());
@@ -139,8 +139,8 @@ private:
         std::string name = "dynamic, file order";
         if (!of_.in_order)
             return {.name = std::move(name), .left_out = "a histogram has no order"};
-        strategy one = planned(std::move(name), {.group = plan::grouping::file_order});
-        one.code = plan_code("file_order", "");
+        strategy one = planned(std::move(name), {.group = plan::grouping::as_given});
+        one.code = plan_code("as_given", "");
         one.condition = "any width will do and the order is to stay";
         return one;
     }
@@ -189,9 +189,9 @@ private:
 
     [[nodiscard]] strategy packed_tightly() const
     {
-        strategy one = packed("packed, tight", [](const auto&... arguments) { return plan::tight(arguments...); });
+        strategy one = packed("packed, tight", [](const auto&... arguments) { return plan::pack_tight(arguments...); });
         const std::size_t capacity = packed_capacity(of_, chosen_);
-        one.code = "auto packed = batten::plan::tight(lengths, {.capacity = " + std::to_string(capacity) +
+        one.code = "auto packed = batten::plan::pack_tight(lengths, {.capacity = " + std::to_string(capacity) +
                    (capacity < of_.histogram.longest() ? ", .over = batten::plan::over_capacity::is_split" : "") + "});";
         one.condition = "attention keeps the sequences of a row apart (cu_seqlens or segment ids)";
         return one;
@@ -201,8 +201,8 @@ private:
     {
         std::string code("auto plan = batten::plan::batches(lengths, {.group = batten::plan::grouping::");
         code.append(group);
-        code += chosen_.budget != 0 ? ", .budget = " + std::to_string(chosen_.budget)
-                                    : ", .rows = " + std::to_string(chosen_.rows);
+        code += chosen_.budget != 0 ? ", .max_cells = " + std::to_string(chosen_.budget)
+                                    : ", .max_rows = " + std::to_string(chosen_.rows);
         if (chosen_.multiple != 1)
             code += ", .multiple = " + std::to_string(chosen_.multiple);
         return code.append(options).append("});");

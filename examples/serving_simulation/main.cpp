@@ -113,11 +113,11 @@ void print_settings(const settings& chosen, const std::vector<request>& requests
                   grouped(chosen.context) + ", enough for the longest prompt and the longest answer: room for " +
                   counted(chosen.kv_tokens / chosen.context, "row") + ".");
     print_wrapped(std::cout, "static: " + counted(contiguous_rows(chosen), "row") +
-                  " in order of arrival, fewer once the first has waited " + duration(chosen.max_wait) +
+                  " in order of arrival, fewer once the first has waited " + duration(chosen.max_queue_delay) +
                   "; as wide as the longest prompt, until the longest answer is done.");
     const auto edges = bucket_edges(chosen, requests);
     print_wrapped(std::cout, "dynamic, buckets: rows of one bucket, at most " + grouped(std::max(chosen.cells, edges.back())) +
-                  " cells and what the cache holds, or once the first has waited " + duration(chosen.max_wait) +
+                  " cells and what the cache holds, or once the first has waited " + duration(chosen.max_queue_delay) +
                   "; as wide as the bucket's edge (" + joined(edges, ", ", [](std::size_t e) { return grouped(e); }) +
                   ": those that pad least on these very prompts), until the longest answer is done.");
     print_wrapped(std::cout, "iteration-level: at each step one token of every live request (" + grouped(chosen.live) +
@@ -265,7 +265,7 @@ int main(int argc, char** argv)
     source from;
     settings chosen;
     double speed = 1;
-    double max_wait_ms = 1e-6 * static_cast<double>(chosen.max_wait);
+    double max_wait_ms = 1e-6 * static_cast<double>(chosen.max_queue_delay);
     std::string svg;
     std::string title;
     const auto count = CLI::Range(std::size_t{1}, std::size_t{1} << 24U);
@@ -307,7 +307,7 @@ int main(int argc, char** argv)
     app.add_option("--title", title, "of the picture; default: FILE");
     CLI11_PARSE(app, argc, argv);
     try {
-        chosen.max_wait = std::llround(1e6 * max_wait_ms);
+        chosen.max_queue_delay = std::llround(1e6 * max_wait_ms);
         trace of = read_trace(from);
         of.requests = faster(std::move(of.requests), speed);
         chosen = fitted(chosen, of.requests);

@@ -131,7 +131,7 @@ public:
     }
 
 private:
-    void serve(const batten::serve::departure<nanoseconds>& batch)
+    void serve(const batten::serve::ready_batch<nanoseconds>& batch)
     {
         // Those whose answers are done first come first: at any step those that are not are the last ones.
         rows_.clear();
@@ -421,9 +421,9 @@ outcome static_batches(const std::vector<request>& requests, const settings& cho
 {
     return batch_server("static", requests, chosen,
                         {.edges = {chosen.context},
-                         .rows = contiguous_rows(chosen),
+                         .max_rows = contiguous_rows(chosen),
                          .capacity = requests.size(),
-                         .max_wait = chosen.max_wait},
+                         .max_queue_delay = chosen.max_queue_delay},
                         width_of_batch::longest)
         .run();
 }
@@ -433,10 +433,10 @@ outcome bucketed_batches(const std::vector<request>& requests, const settings& c
     const std::vector<std::size_t> edges = bucket_edges(chosen, requests);
     return batch_server("dynamic, buckets", requests, chosen,
                         {.edges = edges,
-                         .rows = chosen.kv_tokens / chosen.context,
-                         .budget = std::max(chosen.cells, edges.back()),
+                         .max_rows = chosen.kv_tokens / chosen.context,
+                         .max_cells = std::max(chosen.cells, edges.back()),
                          .capacity = requests.size(),
-                         .max_wait = chosen.max_wait},
+                         .max_queue_delay = chosen.max_queue_delay},
                         width_of_batch::edge)
         .run();
 }

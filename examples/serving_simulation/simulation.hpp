@@ -40,7 +40,7 @@ struct settings {
     std::size_t rows = 32;             // at the most; the cache may hold fewer
     std::size_t cells = 32'768;        // of a batch of a bucket: rows x edge; at least one row
     std::size_t buckets = 8;
-    nanoseconds max_wait = 50'000'000; // for others
+    nanoseconds max_queue_delay = 50'000'000; // for others
     // Iteration-level steps.
     std::size_t budget = 2048;         // tokens of a step
     std::size_t live = 256;            // requests with a cache, at the most

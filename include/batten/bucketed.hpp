@@ -127,7 +127,7 @@ private:
 // Routes every row to its bucket and yields one batch for each bucket that has rows; no batch for no rows. Rows keep their
 // order inside a bucket, and each batch comes with the map back to the caller's rows.
 //
-// A bucket is an edge of the length strategy's ladder; edges that come to the same width (round_up_to) are one bucket. Options
+// A bucket is an edge of the length strategy; edges that come to the same width (round_up_to) are one bucket. Options
 // and calls are those of basic_collator. The maximum of rows in a batch is the caller's: give as many sequences in one call.
 //
 // Cost     as basic_collator, and O(rows * log edges) to route.
@@ -163,7 +163,7 @@ public:
     {
         const auto bundle = bundle_of(in);
         shape_type shape;
-        shape.buckets.resize(ladder_.size());
+        shape.buckets.resize(edges_.size());
         routed found;
         error reason;
         if (!validate(bundle, detail::bind_fields<Fields>(fields_of()), found, reason, counter{shape.buckets}))
@@ -234,9 +234,9 @@ public:
         detail::buffer<std::size_t> order;
         routed found;
         error reason;
-        if (!counted.reserve(ladder_.size()))
-            return error::of(errors::out_of_memory, ladder_.size() * sizeof(bucket));
-        counted.resize_within(ladder_.size());
+        if (!counted.reserve(edges_.size()))
+            return error::of(errors::out_of_memory, edges_.size() * sizeof(bucket));
+        counted.resize_within(edges_.size());
         std::fill_n(counted.data(), counted.size(), bucket{});
         if (!validate(bundle, bound, found, reason, counter{counted.cells()}) ||
             !detail::grow_aside(batches.order_, order, found.of.rows, reason) ||
@@ -245,7 +245,7 @@ public:
         detail::take_grown(batches.order_, order, found.of.rows);
         counted.resize_within(lay_out(counted.cells()));
         std::swap(batches.buckets_, batches.spare_);
-        static_cast<void>(batches.spare_.reserve(ladder_.size()));  // now, so that the next call need not
+        static_cast<void>(batches.spare_.reserve(edges_.size()));  // now, so that the next call need not
         detail::bind_batch(batches.storage_, bound);
         route(bundle, bound, batches.order_.cells(), run);
         batches.storage_.set_summary(found.totals);
@@ -258,12 +258,6 @@ public:
     }
 
 private:
-    // A bucket holds rows of up to `edge` columns in `width`.
-    struct rung {
-        std::size_t edge = 0;
-        std::size_t width = 0;
-    };
-
     // What validation found out about all rows together.
     struct routed {
         detail::extent of{};
@@ -288,22 +282,16 @@ private:
         const Length& strategy = options().length;
         for (const std::size_t edge : length_traits<Length>::edges(strategy)) {
             const std::size_t width = length_traits<Length>::width(strategy, std::span(&edge, 1));
-            if (!ladder_.empty() && ladder_.back().width == width)
-                ladder_.back().edge = edge;
-            else
-                ladder_.push_back({edge, width});
+            if (!widths_.empty() && widths_.back() == width) {
+                edges_.back() = edge;
+            } else {
+                edges_.push_back(edge);
+                widths_.push_back(width);
+            }
         }
     }
 
     constexpr const Fields& fields_of() const noexcept { return options().fields; }
-
-    // The rung that holds `length` columns, ladder_.size() for none.
-    constexpr std::size_t rung_of(std::size_t length) const noexcept
-    {
-        const auto at = std::lower_bound(ladder_.begin(), ladder_.end(), length,
-                                         [](const rung& r, std::size_t columns) { return r.edge < columns; });
-        return static_cast<std::size_t>(at - ladder_.begin());
-    }
 
     // Everything that can be wrong is found here, before the first write.
     template <class Bundle, class Bound, class OnRow>
@@ -322,14 +310,14 @@ private:
             row.width = length_traits<Length>::width(options().length, std::span(&length, 1));
             if (row.width > maximum)
                 return detail::fail(reason, error::of(errors::width_past_maximum, row.width, maximum));
-            const std::size_t index = rung_of(length);
-            if (index == ladder_.size() || length > row.width) {
-                const std::size_t most = index != ladder_.size() ? row.width : (ladder_.empty() ? 0 : ladder_.back().width);
+            const std::size_t index = detail::bucket_of(edges_, length);
+            if (index == edges_.size() || length > row.width) {
+                const std::size_t most = index != edges_.size() ? row.width : (widths_.empty() ? 0 : widths_.back());
                 return detail::fail(reason, error::of_row(errors::row_past_width, r, length, most));
             }
-            if (row.width != ladder_[index].width)
+            if (row.width != widths_[index])
                 return detail::fail(
-                    reason, error::of(errors::bucket_width_unsteady, row.width, ladder_[index].width));
+                    reason, error::of(errors::bucket_width_unsteady, row.width, widths_[index]));
             row.totals.padded_cells = row.width - length;
             const auto check = [&](const auto&... out) { return engine.check_row(r, row.width, row.totals, reason, out...); };
             if (!std::apply(check, bound))
@@ -361,8 +349,8 @@ private:
         return filled;
     }
 
-    // Writes the order map and the batches: a stable counting sort, some rungs at a time, so that nothing is allocated whatever
-    // the length of the ladder.
+    // Writes the order map and the batches: a stable counting sort, some buckets at a time, so that nothing is allocated whatever
+    // the number of buckets.
     template <class Bundle, class Bound, class Executor>
     constexpr void route(const Bundle& bundle, const Bound& bound, std::span<std::size_t> order, const Executor& run) const
     {
@@ -370,11 +358,11 @@ private:
         const detail::engine<layout, options_type, Bundle> all(options(), bundle);
         std::size_t first_row = 0;
         std::size_t first_cell = 0;
-        for (std::size_t first = 0; first < ladder_.size(); first += at_a_time) {
-            std::array<std::size_t, at_a_time + 1> begin{};  // of each rung's rows; one slot further while they are counted
+        for (std::size_t first = 0; first < edges_.size(); first += at_a_time) {
+            std::array<std::size_t, at_a_time + 1> begin{};  // of each bucket's rows; one slot further while they are counted
             const auto each_row = [&](auto&& body) {
                 for (std::size_t r = 0; r < order.size(); ++r) {
-                    const std::size_t index = rung_of(all.row_length(r));
+                    const std::size_t index = detail::bucket_of(edges_, all.row_length(r));
                     if (index >= first && index - first < at_a_time)
                         body(r, index - first);
                 }
@@ -385,13 +373,13 @@ private:
                 begin[i] += begin[i - 1];
             std::array<std::size_t, at_a_time + 1> next = begin;
             each_row([&](std::size_t r, std::size_t index) { order[next[index]++] = r; });
-            for (std::size_t i = 0; i < at_a_time && first + i < ladder_.size(); ++i) {
+            for (std::size_t i = 0; i < at_a_time && first + i < edges_.size(); ++i) {
                 const std::size_t rows = begin[i + 1] - begin[i];
                 if (rows == 0)
                     continue;
-                fill_bucket(bundle, bound, order.subspan(begin[i], rows), ladder_[first + i].width, begin[i], first_cell,
+                fill_bucket(bundle, bound, order.subspan(begin[i], rows), widths_[first + i], begin[i], first_cell,
                             run);
-                first_cell += rows * ladder_[first + i].width;
+                first_cell += rows * widths_[first + i];
             }
             first_row = begin[at_a_time];
         }
@@ -423,7 +411,8 @@ private:
     }
 
     inner_type inner_;
-    std::vector<rung> ladder_{};
+    std::vector<std::size_t> edges_{};   // bucket i holds rows of up to edges_[i] columns
+    std::vector<std::size_t> widths_{};  // in batches that are widths_[i] wide
 };
 
 }  // namespace batten

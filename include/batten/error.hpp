@@ -48,7 +48,7 @@ namespace detail {
 //
 //     {row}        "row 3", or "the batch" where the error concerns no row
 //     {request}    "request 7", or "the request"; {request:} is "request 7: ", or nothing
-//     {first}, {second}, {name}    the members of the error; {name} is its field
+//     {first}, {second}, {third}, {name}    the members of the error; {name} is its field
 //
 // To add one of your own, define an inline constexpr error_text at namespace scope.
 struct error_text {
@@ -206,17 +206,18 @@ struct error {
     integer first{};
     integer second{};
     std::string_view field{};  // refers to static storage
+    integer third{};           // for the few sentences with three numbers
 
     // An error that concerns no row, and one of row `r`.
     [[nodiscard]] static constexpr error of(error_code code, integer first = {}, integer second = {},
                                             std::string_view field = {}) noexcept
     {
-        return {code, no_row, first, second, field};
+        return {code, no_row, first, second, field, {}};
     }
     [[nodiscard]] static constexpr error of_row(error_code code, std::size_t r, integer first = {}, integer second = {},
-                                                std::string_view field = {}) noexcept
+                                                std::string_view field = {}, integer third = {}) noexcept
     {
-        return {code, r, first, second, field};
+        return {code, r, first, second, field, third};
     }
 
     // The sentence a person reads: "batten: row 3 has 700 tokens, the limit is 512".
@@ -257,6 +258,8 @@ private:
                 put_number(first);
             else if (placeholder == "{second}")
                 put_number(second);
+            else if (placeholder == "{third}")
+                put_number(third);
             else if (placeholder == "{name}")
                 put(field.empty() ? "a field" : field);
             else if (placeholder.size() == 1)

@@ -99,12 +99,18 @@ constexpr std::size_t longest(const Lengths& lengths)
     }
 }
 
-// Rows of a width that a batch may have: up to `rows`, and as many as a budget of cells holds, but one at the least.
-constexpr std::size_t rows_within(std::size_t rows, std::size_t budget, std::size_t width) noexcept
+// Most rows of a width in a batch of at most `max_rows` rows and `max_cells` cells, but at least one.
+constexpr std::size_t rows_within(std::size_t max_rows, std::size_t max_cells, std::size_t width) noexcept
 {
-    if (width == 0 || budget == no_limit)
-        return rows;
-    return std::max<std::size_t>(1, std::min(rows, budget / width));
+    if (width == 0 || max_cells == no_limit)
+        return max_rows;
+    return std::max<std::size_t>(1, std::min(max_rows, max_cells / width));
+}
+
+// The index of the first edge that is at least `length`; edges.size() where there is none. Requires: increasing edges.
+constexpr std::size_t bucket_of(std::span<const std::size_t> edges, std::size_t length) noexcept
+{
+    return static_cast<std::size_t>(std::lower_bound(edges.begin(), edges.end(), length) - edges.begin());
 }
 
 template <class Strategy>
@@ -193,8 +199,8 @@ struct dynamic_length {
     }
 };
 
-// A length_strategy: the first edge of a ladder that holds the longest row, and so at most edges().size() shapes.
-// Of nothing it is the first edge. An empty ladder, an edge below 1, or one that does not increase is an error of the collator.
+// A length_strategy: the first edge that is at least the longest row, and so at most edges().size() shapes.
+// The first edge for an empty batch. No edges, an edge below 1, or edges that do not increase are an error of the collator.
 //
 // Rows of one batch share one width: to save padding, group rows by bucket with a bucketed_collator.
 class bucketed_length {
@@ -223,8 +229,14 @@ public:
     [[nodiscard]] constexpr std::size_t width(const Lengths& lengths) const
     {
         const std::size_t longest = detail::longest(lengths);
-        const auto edge = std::lower_bound(edges_.begin(), edges_.end(), longest);
-        return edge == edges_.end() ? longest : *edge;
+        const std::size_t bucket = bucket_of(longest);
+        return bucket == edges_.size() ? longest : edges_[bucket];
+    }
+    // The bucket of rows of a length: the index of the first edge that is at least `length`, edges().size() where there is none.
+    // Cost: O(log edges).
+    [[nodiscard]] constexpr std::size_t bucket_of(std::size_t length) const noexcept
+    {
+        return detail::bucket_of(edges_, length);
     }
     [[nodiscard]] constexpr std::size_t limit() const noexcept { return edges_.empty() ? 0 : edges_.back(); }
     [[nodiscard]] constexpr std::span<const std::size_t> edges() const noexcept { return edges_; }

@@ -94,9 +94,9 @@ int main()
 
     const std::vector<int> lengths{2, 1};
 #ifdef FORBIDDEN_a_share_of_a_plan_that_is_gone  // expect: the plan would be gone: name it first
-    const auto share = batten::plan::for_rank(batten::plan::batches(lengths, {.rows = 1}), 0, 1);
+    const auto share = batten::plan::for_rank(batten::plan::batches(lengths, {.max_rows = 1}), 0, 1);
 #else
-    const auto plan = batten::plan::batches(lengths, {.rows = 1});
+    const auto plan = batten::plan::batches(lengths, {.max_rows = 1});
     const auto share = batten::plan::for_rank(plan, 0, 1);
 #endif
     static_cast<void>(share);

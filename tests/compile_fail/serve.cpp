@@ -324,11 +324,11 @@ void steps()
 
 void requests()
 {
-    const serve::queue_options<tick> options{.edges = {64}, .rows = 8};
+    const serve::queue_options<tick> options{.edges = {64}, .max_rows = 8};
 #ifdef FORBIDDEN_time_without_difference  // expect: constraints not satisfied && time_value
-    static_cast<void>(serve::request_queue<tick_without_difference>({.edges = {64}, .rows = 8}));
+    static_cast<void>(serve::request_queue<tick_without_difference>({.edges = {64}, .max_rows = 8}));
 #else
-    static_cast<void>(serve::request_queue<std::chrono::steady_clock::time_point>({.edges = {64}, .rows = 8}));
+    static_cast<void>(serve::request_queue<std::chrono::steady_clock::time_point>({.edges = {64}, .max_rows = 8}));
 #endif
 
 #ifdef FORBIDDEN_shared_time_without_difference  // expect: constraints not satisfied && time_value

@@ -170,7 +170,7 @@ batch packed(const In& in, batten::integer pad_id, batten::target_alignment targ
     std::vector<std::size_t> lengths;
     for (std::size_t i = 0; i < in.sequences.size(); ++i)
         lengths.push_back(in.sequences[i].size());
-    const batten::plan::packing bins = batten::plan::best_fit(lengths, {.capacity = columns, .targets = targets});
+    const batten::plan::packing bins = batten::plan::pack_best_fit(lengths, {.capacity = columns, .targets = targets});
     const batten::packed_collator<batten::fixed_length, fields> collate{
         {.pad_id = pad_id, .targets = targets, .length = columns}};
     const auto made = collate(batten::packed(in, bins));

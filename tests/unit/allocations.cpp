@@ -226,7 +226,7 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
     namespace serve = batten::serve;
     using ticks = std::int64_t;
     constexpr std::size_t rows = 4, context = 32, width = 8;
-    serve::request_queue<ticks> queue({.edges = {8, 32}, .rows = 2, .capacity = 8, .priorities = 2, .max_wait = 5, .lead = 1});
+    serve::request_queue<ticks> queue({.edges = {8, 32}, .max_rows = 2, .capacity = 8, .priorities = 2, .max_queue_delay = 5, .deadline_margin = 1});
     serve::block_pool pool({.blocks = 20, .block_size = 4});
     std::vector<serve::block_id> table(rows * width);
     std::vector<serve::block_list> lists;
@@ -260,7 +260,7 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
                     known[r] = computed[r] = 0;
                 }
             if (std::count(known.begin(), known.end(), 0) >= 2)
-                if (const auto left = queue.poll(now); left && left->reason != serve::departure_reason::expired)
+                if (const auto left = queue.poll(now); left && left->reason != serve::ready_reason::expired)
                     for (const auto& one : left->requests) {
                         const auto r = static_cast<std::size_t>(std::find(known.begin(), known.end(), 0) - known.begin());
                         known[r] = static_cast<int>(one.length);
@@ -292,7 +292,7 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
 TEST_CASE("a queue and a pool for which there is no memory are errors")
 {
     using queue = batten::serve::request_queue<int>;
-    const batten::serve::queue_options<int> options{.edges = {8}, .rows = 2, .capacity = 100};
+    const batten::serve::queue_options<int> options{.edges = {8}, .max_rows = 2, .capacity = 100};
     const auto check_no_memory = [](long failing, auto make) {
         until_failure = failing;
         const auto made = make();

@@ -112,7 +112,7 @@ template <class Inputs>
 laid_out packed(const Inputs& in, batten::target_alignment targets, std::size_t capacity)
 {
     const auto lengths = batten::each(in.sequences, [](const std::vector<int>& ids) { return ids.size(); });
-    const auto bins = batten::plan::best_fit(lengths, {.capacity = capacity, .targets = targets});
+    const auto bins = batten::plan::pack_best_fit(lengths, {.capacity = capacity, .targets = targets});
     const batten::packed_collator<batten::fixed_length, all_fields> collate{
         {.pad_id = pad_id, .targets = targets, .length = capacity}};
     const auto batch = collate(batten::packed(in, bins));

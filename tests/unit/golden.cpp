@@ -572,7 +572,7 @@ TEST_CASE("golden: TRL's bfd and bfd_split have as many bins as best_fit, as ful
         else  // it cuts off what is over the capacity; here that is for the caller to say
             for (long long& length : lengths)
                 length = std::min(length, given.number("capacity"));
-        const batten::plan::packing ours = batten::plan::best_fit(lengths, options);
+        const batten::plan::packing ours = batten::plan::pack_best_fit(lengths, options);
         CHECK(sorted_fills(ours) == sorted_fills(theirs));
         CHECK(sorted_pieces(ours) == sorted_pieces(theirs));
     }

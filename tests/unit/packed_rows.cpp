@@ -177,7 +177,7 @@ TEST_CASE("what a packer yields goes straight into the binned layout, and every 
         const plan::packing_options packing{.capacity = 96, .slot_multiple = multiple, .bins_multiple = 4};
         const batten::packed_collator<> collate{{.pad_id = 1 << 20, .length = {96}}};
         for (const plan::packing& packed :
-             {plan::next_fit(lengths, packing), plan::best_fit(lengths, packing), plan::tight(lengths, packing)}) {
+             {plan::pack_next_fit(lengths, packing), plan::pack_best_fit(lengths, packing), plan::pack_tight(lengths, packing)}) {
             const auto batch = collate(batten::packed(sequences, packed));
             CHECK(batch.rows() == packed.size());
             CHECK(batch.rows() % 4 == 0);
@@ -192,7 +192,7 @@ TEST_CASE("what a packer yields goes straight into the binned layout, and every 
         }
     }
     // Cut with one token of overlap, every token but the first of a sequence is trained, once.
-    const auto cut = plan::best_fit(lengths, {.capacity = 16, .over = plan::over_capacity::is_split_with_overlap});
+    const auto cut = plan::pack_best_fit(lengths, {.capacity = 16, .over = plan::over_capacity::is_split_with_overlap});
     const batten::packed_collator<> collate{{.pad_id = 0, .length = {16}}};
     std::size_t trained = 0;
     for (const std::size_t length : lengths)

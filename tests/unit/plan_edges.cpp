@@ -144,11 +144,25 @@ TEST_CASE("no more edges than help")
 TEST_CASE("a stated maximum is the last edge")
 {
     const histogram h = histogram::from_bins({{10, 5}, {100, 1}});
-    CHECK(plan::optimal_edges(h, {.max_edges = 3, .multiple = 8, .maximum = 500}).edges ==
-          std::vector<std::size_t>{16, 104, 500});
-    CHECK(plan::optimal_edges(h, {.max_edges = 2, .multiple = 64, .maximum = 100}).edges == std::vector<std::size_t>{64, 100});
+    CHECK(plan::optimal_edges(h, {.max_edges = 3, .multiple = 8, .maximum = 504}).edges ==
+          std::vector<std::size_t>{16, 104, 504});
+    CHECK(plan::optimal_edges(h, {.max_edges = 2, .multiple = 64, .maximum = 128}).edges == std::vector<std::size_t>{64, 128});
     CHECK(plan::optimal_edges(histogram{}, {.maximum = 64}).edges == std::vector<std::size_t>{64});
     CHECK(plan::try_optimal_edges(h, {.maximum = 99}).error().code == errors::width_past_maximum);
+}
+
+TEST_CASE("a maximum that rounding up passes is refused, as the length strategy refuses it")
+{
+    const histogram h = histogram::from_bins({{10, 5}, {499, 1}});
+    const auto refused = plan::try_optimal_edges(h, {.multiple = 8, .maximum = 500});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errors::width_past_maximum);
+    CHECK(refused.error().message() == "batten: the width comes to 504, the maximum is 500");
+    const batten::collator<batten::pad_right, batten::round_up_to<8>> collate{{.pad_id = 0, .length = {{}, 500}}};
+    const auto too_wide = collate.try_collate(std::vector<std::vector<int>>{std::vector<int>(499, 1)});
+    REQUIRE_FALSE(too_wide);
+    CHECK(too_wide.error().message() == refused.error().message());
+    CHECK(plan::try_optimal_edges(h, {.multiple = 8, .maximum = batten::no_limit}).error().code == errors::size_overflow);
 }
 
 TEST_CASE("the edges go straight into a collator")
@@ -194,12 +208,59 @@ TEST_CASE("the known optima of real lists")
     has_optima(tests::packedbert_histogram(), 4900309663, 4514560124, 4334254809);
 }
 
-TEST_CASE("ladders as people write them down")
+TEST_CASE("edges at equal steps are those of the formula")
+{
+    std::uint64_t state = 77;
+    for (int round = 0; round < 300; ++round) {
+        const std::size_t n = 1 + next(state) % 60;
+        const std::size_t k = 1 + next(state) % 80;
+        std::vector<std::size_t> uniform;
+        for (std::size_t i = 1; i <= k; ++i)
+            if (const std::size_t edge = (n * i + k - 1) / k; uniform.empty() || uniform.back() != edge)
+                uniform.push_back(edge);
+        CHECK(plan::uniform_edges(n, k) == uniform);
+        std::vector<std::size_t> sorted;
+        for (std::size_t i = 0; i < n; ++i)
+            sorted.push_back(1 + next(state) % 40);
+        std::sort(sorted.begin(), sorted.end());
+        std::vector<std::size_t> percentiles;
+        for (std::size_t i = 1; i <= k; ++i)
+            if (const std::size_t edge = sorted[(n - 1) * i / k]; percentiles.empty() || percentiles.back() != edge)
+                percentiles.push_back(edge);
+        CHECK(plan::percentile_edges(histogram(sorted), k) == percentiles);
+    }
+}
+
+TEST_CASE("edges that cannot be are errors, and no list grows without end")
+{
+    const auto is = [](const auto& refused, const batten::error_text& text, const char* name) {
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == text);
+        CHECK(refused.error().field == name);
+    };
+    is(plan::try_doubling_edges(0, 100), errors::argument_not_positive, "the first edge");
+    is(plan::try_doubling_edges(3, batten::no_limit), errors::size_overflow, "");
+    is(plan::try_uniform_edges(0, 4), errors::argument_not_positive, "the longest length");
+    is(plan::try_uniform_edges(100, 0), errors::argument_not_positive, "k");
+    is(plan::try_percentile_edges(histogram(std::vector<int>{3}), 0), errors::argument_not_positive, "k");
+    is(plan::try_percentile_edges(histogram{}, 3), errors::input_empty, "the histogram");
+    CHECK_THROWS_AS(plan::doubling_edges(0, 100), batten::exception);
+    CHECK(plan::doubling_edges(1, std::size_t{1} << 63U).size() == 64);
+    CHECK(plan::uniform_edges(3, batten::no_limit) == std::vector<std::size_t>{1, 2, 3});
+    CHECK(plan::uniform_edges(batten::no_limit, 2) == std::vector<std::size_t>{std::size_t{1} << 63U, batten::no_limit});
+    const histogram many = histogram::from_bins({{1, std::uint64_t{1} << 62U}, {2, std::uint64_t{1} << 60U}});
+    CHECK(plan::percentile_edges(many, 3) == std::vector<std::size_t>{1, 2});
+    CHECK(plan::percentile_edges(histogram(std::vector<int>{3, 4}), batten::no_limit) == std::vector<std::size_t>{3, 4});
+}
+
+TEST_CASE("edges as people write them down")
 {
     const histogram h(std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
     CHECK(plan::percentile_edges(h, 3) == std::vector<std::size_t>{4, 7, 10});
     CHECK(plan::percentile_edges(histogram(std::vector<int>{5, 5, 5, 9}), 4) == std::vector<std::size_t>{5, 9});
     CHECK(plan::uniform_edges(100, 3) == std::vector<std::size_t>{34, 67, 100});
+    CHECK(plan::percentile_edges(h, 1000) == std::vector<std::size_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+    CHECK(plan::uniform_edges(5, 1000) == std::vector<std::size_t>{1, 2, 3, 4, 5});
     CHECK(plan::doubling_edges(16, 100) == std::vector<std::size_t>{16, 32, 64, 128});
     CHECK(plan::vllm_graph_sizes(512).size() == 51);
     CHECK(plan::sglang_graph_sizes(512).size() == 52);

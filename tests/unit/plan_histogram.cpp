@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 using batten::plan::histogram;
@@ -56,6 +57,33 @@ TEST_CASE("percentiles are by nearest rank")
         const auto rank = static_cast<std::size_t>(std::ceil(p / 100 * static_cast<double>(sorted.size())));
         CHECK(h.percentile(p) == sorted[rank == 0 ? 0 : rank - 1]);
     }
+}
+
+TEST_CASE("the rank of a percentile is ceil(p * n / 100) exactly")
+{
+    const auto numbers = [](std::size_t n) {
+        std::vector<std::size_t> all(n);
+        std::iota(all.begin(), all.end(), std::size_t{1});
+        return histogram(all);
+    };
+    CHECK(numbers(100).percentile(55) == 55);
+    CHECK(numbers(1000).percentile(99.9) == 999);
+    for (const std::size_t n : {1U, 7U, 100U, 101U, 1000U}) {
+        const histogram h = numbers(n);
+        for (std::size_t thousandths = 0; thousandths <= 100000; thousandths += n > 500 ? 37 : 1) {
+            const std::size_t rank = (thousandths * n + 99999) / 100000;
+            if (h.percentile(static_cast<double>(thousandths) / 1000) != std::max<std::size_t>(rank, 1)) {
+                CAPTURE(n, thousandths, rank);
+                FAIL("the percentile has another rank");
+            }
+        }
+    }
+    // Counts at the end of their type: the rank of p50 is 2^63, that of p100 2^64 - 1.
+    constexpr std::uint64_t half = std::uint64_t{1} << 63U;
+    const histogram huge = histogram::from_bins({{0, half}, {1, half - 1}});
+    CHECK(huge.percentile(50) == 0);
+    CHECK(huge.percentile(50.000001) == 1);
+    CHECK(huge.percentile(100) == 1);
 }
 
 TEST_CASE("merging two histograms is the histogram of both lists")

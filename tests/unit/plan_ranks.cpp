@@ -50,7 +50,7 @@ std::vector<std::uint32_t> rows_of_all(const plan::batch_plan<>& made, std::size
 constexpr bool ranks_share_in_constant_evaluation()
 {
     const std::array<int, 5> lengths{3, 1, 4, 1, 5};
-    const batch_options options{.rows = 2, .batches_per_step = 2};
+    const batch_options options{.max_rows = 2, .batches_per_step = 2};
     const auto made = plan::batches(lengths, options);
     const auto mine = plan::for_rank(made, 1, 2);
     return made.size() == 4 && mine.size() == 2 && mine[0].rows.size() == 1 &&
@@ -64,9 +64,9 @@ TEST_CASE("the ranks together take every row once, in as many steps each")
 {
     const auto lengths = skewed_lengths(1000);
     for (const auto group :
-         {grouping::file_order, grouping::shuffled, grouping::sorted, grouping::windows, grouping::bucketed})
+         {grouping::as_given, grouping::shuffled, grouping::sorted, grouping::windows, grouping::bucketed})
         for (const std::size_t ranks : {1U, 2U, 3U, 8U}) {
-            batch_options options{.group = group, .rows = 16, .window = 160, .edges = {50, 400, 2000}};
+            batch_options options{.group = group, .max_rows = 16, .window = 160, .edges = {50, 400, 2000}};
             options.order = batch_order::shuffled;
             options.batches_per_step = ranks;
             const auto made = plan::batches(lengths, options);
@@ -82,7 +82,7 @@ TEST_CASE("the ranks together take every row once, in as many steps each")
 TEST_CASE("the batches of a step cost about the same on every rank")
 {
     const auto lengths = skewed_lengths(20000);
-    batch_options options{.group = grouping::windows, .rows = 32, .order = batch_order::shuffled, .batches_per_step = 8};
+    batch_options options{.group = grouping::windows, .max_rows = 32, .order = batch_order::shuffled, .batches_per_step = 8};
     const auto balanced = plan::balance_of(plan::batches(lengths, options), 8);
     CHECK(balanced.mean < 1.05);
     options.batches_per_step = 1;
@@ -90,8 +90,8 @@ TEST_CASE("the batches of a step cost about the same on every rank")
     CHECK(unbalanced.mean > 1.5);  // what ranks that draw for themselves wait for
 
     options.batches_per_step = 8;
-    options.rows = batten::no_limit;
-    options.budget = 16384;
+    options.max_rows = batten::no_limit;
+    options.max_cells = 16384;
     CHECK(plan::balance_of(plan::batches(lengths, options), 8).mean < 1.05);
 }
 
@@ -108,7 +108,7 @@ TEST_CASE("going on from any batch yields exactly the rest, with any number of r
 {
     const auto lengths = skewed_lengths(300);
     const batch_options options{.group = grouping::windows,
-                                .rows = 8,
+                                .max_rows = 8,
                                 .window = 64,
                                 .order = batch_order::shuffled,
                                 .batches_per_step = 2,
@@ -131,7 +131,7 @@ TEST_CASE("going on from any batch yields exactly the rest, with any number of r
 
 TEST_CASE("the workers of a rank take its batches in turn")
 {
-    const auto made = plan::batches(skewed_lengths(200), {.rows = 4, .batches_per_step = 2});
+    const auto made = plan::batches(skewed_lengths(200), {.max_rows = 4, .batches_per_step = 2});
     const auto mine = plan::for_rank(made, 1, 2);
     for (std::size_t s = 0; s < mine.size(); ++s) {
         const auto worker = plan::for_rank(made, 1 + 2 * (s % 3), 2 * 3);
@@ -142,7 +142,7 @@ TEST_CASE("the workers of a rank take its batches in turn")
 TEST_CASE("a rank that is none, and a state of another plan, are errors")
 {
     const auto lengths = skewed_lengths(50);
-    const batch_options options{.rows = 8};
+    const batch_options options{.max_rows = 8};
     const auto made = plan::batches(lengths, options);
     CHECK(error_is(plan::try_for_rank(made, 0, 0).error()) ==
           error_is(errors::argument_not_positive, no_row, 0, 0, "ranks"));
@@ -153,7 +153,7 @@ TEST_CASE("a rank that is none, and a state of another plan, are errors")
     CHECK(plan::for_rank(made, 0, 2, made.size()).empty());
 
     auto state = plan::state_of(made, options, 1);
-    const auto other = plan::batches(lengths, {.rows = 9});
+    const auto other = plan::batches(lengths, {.max_rows = 9});
     CHECK(plan::try_resume(other, state).error().code == errors::state_of_another);
     auto longer = lengths;
     longer.push_back(3);

@@ -24,7 +24,7 @@ std::size_t length_of(std::uint64_t id) { return static_cast<std::size_t>((id * 
 
 constexpr bool runs_in_constant_evaluation()
 {
-    plan::stream_batcher stream({.edges = {2, 4}, .rows = 2});
+    plan::stream_batcher stream({.edges = {2, 4}, .max_rows = 2});
     if (stream.push(7, 3) || stream.push(8, 1))
         return false;
     const auto left = stream.push(9, 4);
@@ -39,7 +39,7 @@ static_assert(runs_in_constant_evaluation());
 
 TEST_CASE("a batch leaves when its bucket is full, by rows or by cells")
 {
-    plan::stream_batcher stream({.edges = {4, 10}, .rows = 3, .budget = 20});
+    plan::stream_batcher stream({.edges = {4, 10}, .max_rows = 3, .max_cells = 20});
     CHECK_FALSE(stream.push(1, 10));
     CHECK_FALSE(stream.push(2, 4));
     CHECK(copied(*stream.push(3, 5)) == batch{{1, 3}, 10});  // two rows of 10
@@ -53,7 +53,7 @@ TEST_CASE("a batch leaves when its bucket is full, by rows or by cells")
 
 TEST_CASE("flush brings what waits, the widest first, and loses nothing")
 {
-    plan::stream_batcher stream({.edges = {10, 30, 100}, .budget = 400});
+    plan::stream_batcher stream({.edges = {10, 30, 100}, .max_cells = 400});
     std::map<std::uint64_t, int> seen;
     std::size_t most = 0;
     const auto take = [&](const plan::streamed_batch& left) {
@@ -81,7 +81,7 @@ TEST_CASE("flush brings what waits, the widest first, and loses nothing")
 
 TEST_CASE("a stream that is restored goes on as if it had never stopped")
 {
-    const plan::stream_options options{.edges = {10, 30, 100}, .rows = 7, .budget = 400};
+    const plan::stream_options options{.edges = {10, 30, 100}, .max_rows = 7, .max_cells = 400};
     const auto run = [&](plan::stream_batcher& stream, std::uint64_t from, std::uint64_t to) {
         std::vector<batch> left;
         for (std::uint64_t id = from; id < to; ++id)
@@ -104,16 +104,23 @@ TEST_CASE("a stream that is restored goes on as if it had never stopped")
 
 TEST_CASE("a sequence that no batch takes is an error, and the stream goes on")
 {
-    plan::stream_batcher stream({.edges = {4, 10}, .budget = 8});
+    plan::stream_batcher stream({.edges = {4, 10}, .max_cells = 8});
     CHECK_FALSE(stream.push(1, 4));
     CHECK(error_is(stream.try_push(2, 11).error()) == error_is(errors::row_over_limit, 1, 11, 10));
-    CHECK(error_is(stream.try_push(2, 5).error()) == error_is(errors::row_over_limit, 1, 10, 8));
+    CHECK(error_is(stream.try_push(2, 5).error()) == error_is(errors::row_over_max_cells, 1, 5, 10));
     tests::check_throws(stream.try_push(2, 11).error(), [&] { static_cast<void>(stream.push(2, 11)); });
     CHECK(stream.pending() == 1);
     CHECK(copied(*stream.push(3, 2)) == batch{{1, 3}, 4});
 
-    plan::stream_batcher alone({.edges = {4, 10}, .budget = 8, .over = plan::over_budget::is_alone});
+    plan::stream_batcher alone({.edges = {4, 10}, .max_cells = 8, .over = plan::over_budget::is_alone});
     CHECK(copied(*alone.push(2, 5)) == batch{{2}, 10});
+}
+
+TEST_CASE("a sequence whose bucket is over the cells is named with its tokens, the width and the limit")
+{
+    plan::stream_batcher stream({.edges = {8, 104}, .max_cells = 101});
+    CHECK(stream.try_push(7, 97).error().message() ==
+          "batten: row 0 has 97 tokens and takes 104 cells when padded, max_cells is 101");
 }
 
 TEST_CASE("options and states that do not fit a stream are errors")
@@ -124,13 +131,13 @@ TEST_CASE("options and states that do not fit a stream are errors")
         tests::check_throws(made.error(), [&] { static_cast<void>(plan::stream_batcher(options)); });
         return error_is(made.error());
     };
-    CHECK(error_of({.rows = 2}) == error_is(errors::edges_empty, no_row));
-    CHECK(error_of({.edges = {4, 2}, .rows = 2}) == error_is(errors::edges_not_increasing, no_row, 4, 2));
+    CHECK(error_of({.max_rows = 2}) == error_is(errors::edges_empty, no_row));
+    CHECK(error_of({.edges = {4, 2}, .max_rows = 2}) == error_is(errors::edges_not_increasing, no_row, 4, 2));
     CHECK(error_of({.edges = {4}}) == error_is(errors::batches_unlimited, no_row));
-    CHECK(error_of({.edges = {4}, .rows = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "rows"));
-    CHECK(error_of({.edges = {4}, .budget = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "budget"));
+    CHECK(error_of({.edges = {4}, .max_rows = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "max_rows"));
+    CHECK(error_of({.edges = {4}, .max_cells = 0}) == error_is(errors::argument_not_positive, no_row, 0, 0, "max_cells"));
 
-    plan::stream_batcher stream({.edges = {4, 10}, .rows = 3});
+    plan::stream_batcher stream({.edges = {4, 10}, .max_rows = 3});
     static_cast<void>(stream.push(1, 2));
     const auto good = stream.state();
     const auto refuses = [&](std::vector<std::uint64_t> numbers) {
@@ -138,8 +145,8 @@ TEST_CASE("options and states that do not fit a stream are errors")
         return refused && stream.state() == good;
     };
     CHECK(refuses({}));
-    CHECK(refuses(plan::stream_batcher({.edges = {4, 10}, .rows = 4}).state()));
-    CHECK(refuses(plan::stream_batcher({.edges = {4, 11}, .rows = 3}).state()));
+    CHECK(refuses(plan::stream_batcher({.edges = {4, 10}, .max_rows = 4}).state()));
+    CHECK(refuses(plan::stream_batcher({.edges = {4, 11}, .max_rows = 3}).state()));
     for (std::size_t n = 0; n < good.size(); ++n)
         CHECK(refuses({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n)}));
     auto longer = good;

@@ -61,10 +61,10 @@ TEST_CASE("a tight packing has every token once, in bins that hold their pieces,
         const packing_options options = tests::random_packing_options(draw);
         const std::vector<std::size_t> lengths = tests::random_lengths_for(draw, options);
         CAPTURE(seed);
-        const plan::packing packed = plan::tight(lengths, options);
+        const plan::packing packed = plan::pack_tight(lengths, options);
         tests::check_packing(packed, lengths, options);
-        CHECK(packed.size() <= plan::best_fit(lengths, options).size());
-        const plan::pattern_packing patterns = plan::tight(plan::histogram(lengths), options);
+        CHECK(packed.size() <= plan::pack_best_fit(lengths, options).size());
+        const plan::pattern_packing patterns = plan::pack_tight(plan::histogram(lengths), options);
         CHECK(patterns.bins() == packed.size());
         tests::check_patterns(patterns, packed, options);
     }
@@ -79,7 +79,7 @@ TEST_CASE("the bound of the relaxation is never above the fewest bins that there
         packing_options options{.capacity = 20 + draw.below(60)};
         options.max_per_bin = draw.below(3) == 0 ? 2 + draw.below(2) : batten::no_limit;
         const std::vector<std::size_t> lengths = draw.lengths(8, options.capacity / 5, options.capacity / 2);
-        const plan::packing packed = plan::tight(lengths, options);
+        const plan::packing packed = plan::pack_tight(lengths, options);
         if (!packed.bounds.lp)
             continue;
         CAPTURE(seed);
@@ -97,14 +97,14 @@ TEST_CASE("what best fit puts together too early, the tight packer does not")
 {
     // 44, 33 and 23 fill a bin of 100; best fit takes two of 44 first.
     const auto lengths = plan::histogram::from_bins({{44, 600}, {33, 600}, {23, 600}});
-    CHECK(plan::tight(lengths, {.capacity = 100}).bins() == 600);
-    CHECK(plan::best_fit(lengths, {.capacity = 100}).bins() > 620);
+    CHECK(plan::pack_tight(lengths, {.capacity = 100}).bins() == 600);
+    CHECK(plan::pack_best_fit(lengths, {.capacity = 100}).bins() > 620);
 }
 
 TEST_CASE("the relaxation says what totals do not")
 {
     // Three of 27 or 28 fit 100, whichever they are: 1401 / 3 bins.
-    const plan::pattern_packing threes = plan::tight(plan::histogram::from_bins({{28, 700}, {27, 701}}), {.capacity = 100});
+    const plan::pattern_packing threes = plan::pack_tight(plan::histogram::from_bins({{28, 700}, {27, 701}}), {.capacity = 100});
     CHECK(threes.bounds.by_total == 386);
     CHECK(threes.bounds.martello_toth == 386);
     CHECK(threes.bounds.lp == 467);
@@ -120,7 +120,7 @@ TEST_CASE("bins that were cut into pieces are put together again, nearly all")
          {list{300, 256, 3}, list{2000, 512, 3}, list{2000, 1024, 4}, list{6000, 2048, 3}, list{5000, 8192, 3}}) {
         draws draw(of.bins + of.capacity);
         const std::vector<std::size_t> lengths = cut_bins(draw, of.bins, of.capacity, of.pieces);
-        const plan::packing packed = plan::tight(lengths, {.capacity = of.capacity});
+        const plan::packing packed = plan::pack_tight(lengths, {.capacity = of.capacity});
         CAPTURE(of.bins, of.capacity, of.pieces);
         tests::check_packing(packed, lengths, {.capacity = of.capacity});
         CHECK(is_within(packed.size(), of.bins, 2));
@@ -137,12 +137,12 @@ TEST_CASE("lists on which best fit is far from the bound are packed to within tw
         draws draw(of.n + of.capacity);
         const std::vector<std::size_t> lengths = draw.lengths(of.n, of.least, of.most);
         const packing_options options{.capacity = of.capacity};
-        const plan::packing packed = plan::tight(lengths, options);
+        const plan::packing packed = plan::pack_tight(lengths, options);
         CAPTURE(of.n, of.capacity, of.least, of.most);
         tests::check_packing(packed, lengths, options);
         REQUIRE(packed.bounds.lp);
         CHECK(is_within(packed.size(), *packed.bounds.lp, of.thousandths));
-        CHECK_FALSE(is_within(plan::best_fit(lengths, options).size(), *packed.bounds.lp, 20));
+        CHECK_FALSE(is_within(plan::pack_best_fit(lengths, options).size(), *packed.bounds.lp, 20));
     }
 }
 
@@ -150,25 +150,25 @@ TEST_CASE("a tight packing is the same again")
 {
     draws draw(5);
     const std::vector<std::size_t> lengths = draw.lengths(3000, 50, 300);
-    CHECK(plan::tight(lengths, {.capacity = 640}) == plan::tight(lengths, {.capacity = 640}));
+    CHECK(plan::pack_tight(lengths, {.capacity = 640}) == plan::pack_tight(lengths, {.capacity = 640}));
 }
 
 TEST_CASE("a tight packing of nothing, of empty sequences, and of empty ones among others")
 {
-    CHECK(plan::tight(std::vector<int>{}, {.capacity = 8}).size() == 0);
-    CHECK(plan::tight(std::vector<int>{0, 0, 0}, {.capacity = 8, .max_per_bin = 2}).size() == 2);
+    CHECK(plan::pack_tight(std::vector<int>{}, {.capacity = 8}).size() == 0);
+    CHECK(plan::pack_tight(std::vector<int>{0, 0, 0}, {.capacity = 8, .max_per_bin = 2}).size() == 2);
     const std::vector<std::size_t> lengths{5, 0, 0, 3, 4, 0, 4, 0, 0};
-    tests::check_packing(plan::tight(lengths, {.capacity = 8, .max_per_bin = 4}), lengths, {.capacity = 8, .max_per_bin = 4});
-    CHECK(plan::tight(lengths, {.capacity = 8, .max_per_bin = 4}).size() == 3);
-    CHECK(plan::tight(lengths, {.capacity = 8}).size() == 2);
+    tests::check_packing(plan::pack_tight(lengths, {.capacity = 8, .max_per_bin = 4}), lengths, {.capacity = 8, .max_per_bin = 4});
+    CHECK(plan::pack_tight(lengths, {.capacity = 8, .max_per_bin = 4}).size() == 3);
+    CHECK(plan::pack_tight(lengths, {.capacity = 8}).size() == 2);
 }
 
 TEST_CASE("the tight packer refuses what best fit refuses")
 {
-    CHECK(plan::try_tight(std::vector<int>{3}, {}).error().code == errors::argument_not_positive);
-    CHECK(error_is(plan::try_tight(std::vector<int>{4, 700}, {.capacity = 512}).error()) ==
+    CHECK(plan::try_pack_tight(std::vector<int>{3}, {}).error().code == errors::argument_not_positive);
+    CHECK(error_is(plan::try_pack_tight(std::vector<int>{4, 700}, {.capacity = 512}).error()) ==
           error_is(errors::row_over_limit, 1, 700, 512));
-    CHECK(error_is(plan::try_tight(plan::histogram::from_bins({{700, 2}}), {.capacity = 512}).error()) ==
+    CHECK(error_is(plan::try_pack_tight(plan::histogram::from_bins({{700, 2}}), {.capacity = 512}).error()) ==
           error_is(errors::row_over_limit, no_row, 700, 512));
 }
 
@@ -219,12 +219,12 @@ TEST_CASE("the tight packer on real lists: below the published packings, and at 
         WARN("the real length lists are not at " BATTEN_TEST_DATA ": packings of them are not checked");
         return;
     }
-    const plan::packing packed = plan::tight(gsm8k, {.capacity = 512});
+    const plan::packing packed = plan::pack_tight(gsm8k, {.capacity = 512});
     tests::check_packing(packed, gsm8k, {.capacity = 512});
-    CHECK(plan::best_fit(gsm8k, {.capacity = 512}).size() == 2239);
+    CHECK(plan::pack_best_fit(gsm8k, {.capacity = 512}).size() == 2239);
     CHECK(packed.bounds.lp == packed.bounds.by_total);
     CHECK(packed.size() <= 2198);
     const plan::histogram wikipedia = tests::packedbert_histogram();
-    CHECK(plan::tight(wikipedia, {.capacity = 512, .max_per_bin = 12}).bins() < 8149619);
-    CHECK(plan::tight(wikipedia, {.capacity = 512}).bins() < 8138483);
+    CHECK(plan::pack_tight(wikipedia, {.capacity = 512, .max_per_bin = 12}).bins() < 8149619);
+    CHECK(plan::pack_tight(wikipedia, {.capacity = 512}).bins() < 8138483);
 }

@@ -42,7 +42,7 @@ TEST_CASE("the waste of a strategy on a histogram counts pads, what is cut off, 
 
 TEST_CASE("the waste of a plan is that of the batches that it makes")
 {
-    const auto made = plan::batches(lengths, {.group = plan::grouping::file_order, .rows = 2});
+    const auto made = plan::batches(lengths, {.group = plan::grouping::as_given, .max_rows = 2});
     const waste planned = plan::waste_of(made, lengths);
     CHECK(planned == waste{.batches = 2,
                            .rows = 4,
@@ -97,7 +97,7 @@ TEST_CASE("sums that pass 64 bits stay at the largest value")
 
 TEST_CASE("wastes print as an aligned table")
 {
-    const std::vector<plan::named_waste> lines{{"fixed to 3", fixed_at_three}, {"nothing", {}}};
+    const std::vector<plan::waste_line> lines{{"fixed to 3", fixed_at_three}, {"nothing", {}}};
     CHECK(plan::table(lines) ==
           "strategy    rows  real tokens  pads  padding  truncated  dropped  trained  attention wasted\n"
           "fixed to 3     4            9     3   25.0 %          1        0        5            36.1 %\n"

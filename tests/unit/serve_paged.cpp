@@ -333,10 +333,10 @@ public:
         : asks_(asks),
           how_(how),
           queue_({.edges = std::vector<std::size_t>{8, 16, 32, most_prompt},
-                  .rows = 4,
+                  .max_rows = 4,
                   .capacity = 12,
                   .priorities = 2,
-                  .max_wait = 6}),
+                  .max_queue_delay = 6}),
           pool_({.blocks = how.blocks, .block_size = how.block_size, .reserved = how.reserved}),
           decoder_(model, how.blocks, how.block_size),
           width_(pool_.blocks_for(shape.most_positions)),
@@ -466,7 +466,7 @@ private:
             if (!left)
                 break;
             for (const auto& request : left->requests)
-                if (left->reason == serve::departure_reason::expired)
+                if (left->reason == serve::ready_reason::expired)
                     expire(request.id);
                 else
                     admitted_.push_back(request.id);

@@ -148,7 +148,7 @@ private:
                 return;
             for (const auto& one : left->requests) {
                 const auto id = static_cast<std::size_t>(one.id);
-                if (left->reason == serve::departure_reason::expired) {
+                if (left->reason == serve::ready_reason::expired) {
                     move(id, fate::queued, fate::expired);
                 } else {
                     move(id, fate::queued, fate::running);
@@ -288,7 +288,7 @@ private:
     std::size_t next_ = 0;  // who has not come yet
     std::uint64_t draws_ = 0;
     serve::request_queue<ticks> queue_{
-        {.edges = {16, 48, 96}, .rows = most_in_batch, .capacity = 256, .priorities = 2, .max_wait = 4}};
+        {.edges = {16, 48, 96}, .max_rows = most_in_batch, .capacity = 256, .priorities = 2, .max_queue_delay = 4}};
     serve::block_pool pool_{{.blocks = blocks, .block_size = block_size}};
     std::vector<block_id> table_ = std::vector<block_id>(rows * width);
     std::vector<serve::block_list> lists_{};

@@ -3,12 +3,13 @@
 #ifndef BATTEN_PLAN_BATCHES_HPP_INCLUDED
 #define BATTEN_PLAN_BATCHES_HPP_INCLUDED
 
+#include <batten/detail/checks.hpp>
 #include <batten/detail/halving.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
-#include <batten/plan/errors.hpp>
 #include <batten/length.hpp>
+#include <batten/plan/errors.hpp>
 #include <batten/plan/order.hpp>
 #include <batten/sequences.hpp>
 
@@ -30,7 +31,7 @@ namespace batten::plan {
 
 // Which sequences come together.
 enum class grouping : unsigned char {
-    file_order,  // as they come
+    as_given,  // as they come
     shuffled,    // in an order drawn from the seed
     sorted,      // by length, shortest first, equal lengths as they come
     windows,     // shuffled, then sorted within windows of .window sequences
@@ -66,10 +67,10 @@ enum class batch_order : unsigned char {
 // At least one of rows and budget is needed.
 struct batch_options {
     grouping group = grouping::sorted;
-    std::size_t rows = no_limit;       // of a batch, at the most
-    std::size_t budget = no_limit;     // of padded cells in a batch, at the most: rows * width, never real tokens
+    std::size_t max_rows = no_limit;   // of a batch
+    std::size_t max_cells = no_limit;  // of a batch, pads included: rows * width, never real tokens
     std::size_t multiple = 1;          // widths are multiples of it
-    std::size_t window = 1600;         // sequences; rounded up to a multiple of .rows
+    std::size_t window = 1600;         // sequences; rounded up to a multiple of .max_rows
     bucketed_length edges{};           // for grouping::bucketed
     last_batch last = last_batch::keep;
     over_budget over = over_budget::is_error;
@@ -158,14 +159,16 @@ public:
         if (!check(reason))
             return false;
         arrange();
-        cut();
+        if (!cut(reason))
+            return false;
         fit_steps();
         order_batches();
-        plan = emit();
-        return true;
+        return emit(plan, reason);
     }
 
 private:
+    static constexpr std::size_t most_places = std::numeric_limits<Index>::max();
+
     // Rows [begin, end) of order_ as one batch.
     struct batch {
         Index begin = 0;
@@ -185,20 +188,17 @@ private:
 
     constexpr bool check(error& reason)
     {
-        const auto positive = [&](std::size_t value, std::string_view name) {
-            return value != 0 || fail(reason, error::of(errors::argument_not_positive, 0, {}, name));
-        };
-        if (!positive(options_.rows, "rows") || !positive(options_.budget, "budget") ||
-            !positive(options_.multiple, "multiple") || !positive(options_.window, "window") ||
-            !positive(options_.batches_per_step, "batches_per_step"))
+        if (!require_batch_limit(options_.max_rows, options_.max_cells, reason) ||
+            !require_positive(options_.multiple, "multiple", reason) || !require_positive(options_.window, "window", reason) ||
+            !require_positive(options_.batches_per_step, "batches_per_step", reason))
             return false;
-        if (options_.rows == no_limit && options_.budget == no_limit)
-            return fail(reason, error::of(errors::batches_unlimited));
         if (options_.group == grouping::bucketed && !options_.edges.check(reason))
             return false;
-        // Filling the last batch and the last step may repeat rows: they need numbers of places, too.
-        if (count_ > std::numeric_limits<Index>::max() / 2 || options_.batches_per_step > std::numeric_limits<Index>::max() / 2)
-            return fail(reason, error::of(errors::size_overflow, count_, sizeof(Index)));
+        // Filling the last batch and the last step may repeat rows: their places need numbers, too.
+        if (count_ > most_places / 2)
+            return too_narrow("the number of sequences", count_, most_places / 2, reason);
+        if (options_.batches_per_step > most_places / 2)
+            return too_narrow("batches_per_step", options_.batches_per_step, most_places / 2, reason);
         return check_lengths(reason);
     }
 
@@ -207,43 +207,51 @@ private:
         if (!find_longest(lengths_, longest_, reason))
             return false;
         const bool bucketed = options_.group == grouping::bucketed;
-        if (bucketed && longest_ > options_.edges.limit())
-            return over_limit([&](std::size_t n) { return n > options_.edges.limit(); }, options_.edges.limit(), reason);
+        if (bucketed && longest_ > options_.edges.limit()) {
+            const std::size_t i = first_row([&](std::size_t n) { return n > options_.edges.limit(); });
+            return fail(reason, error::of_row(errors::row_over_limit, i, length(i), options_.edges.limit()));
+        }
         const std::size_t widest = bucketed ? options_.edges.limit() : longest_;
-        if (widest > std::numeric_limits<Index>::max() - (options_.multiple - 1))
-            return fail(reason, error::of(errors::size_overflow, widest, options_.multiple));
-        // Rows are named by their length; a budget counts the width that this is rounded up to.
-        if (options_.over == over_budget::is_error && options_.budget != no_limit && width_for(longest_) > options_.budget)
-            return over_limit([&](std::size_t n) { return width_for(n) > options_.budget; }, options_.budget, reason);
+        if (widest > most_places / options_.multiple * options_.multiple) {
+            const std::size_t missing = (options_.multiple - widest % options_.multiple) % options_.multiple;
+            return too_narrow("the width of a batch", missing > no_limit - widest ? no_limit : widest + missing, most_places,
+                              reason);
+        }
+        if (options_.over == over_budget::is_error && options_.max_cells != no_limit && width_for(longest_) > options_.max_cells) {
+            const std::size_t i = first_row([&](std::size_t n) { return width_for(n) > options_.max_cells; });
+            return fail(reason, error::of_row(errors::row_over_max_cells, i, length(i), width_for(length(i)), {},
+                                              options_.max_cells));
+        }
         return true;
     }
-    // Names the first row whose length is over.
-    template <class IsOver>
-    constexpr bool over_limit(const IsOver& is_over, std::size_t limit, error& reason) const
+    // The first row whose length is one that is looked for. Requires: there is one.
+    template <class IsWanted>
+    constexpr std::size_t first_row(const IsWanted& is_wanted) const
     {
         std::size_t i = 0;
-        while (!is_over(length(i)))
+        while (!is_wanted(length(i)))
             ++i;
-        return fail(reason, error::of_row(errors::row_over_limit, i, length(i), limit));
+        return i;
+    }
+    static constexpr bool too_narrow(std::string_view what, std::size_t number, std::size_t most, error& reason) noexcept
+    {
+        return fail(reason, error::of(errors::index_too_narrow, number, most, what));
     }
 
     // ---- widths and limits
 
     constexpr std::size_t rounded(std::size_t width) const
     {
-        return (width + (options_.multiple - 1)) / options_.multiple * options_.multiple;
+        return (width / options_.multiple + (width % options_.multiple != 0 ? 1 : 0)) * options_.multiple;
     }
     // Width of a batch whose longest sequence is so long.
     constexpr std::size_t width_for(std::size_t longest) const
     {
-        if (options_.group != grouping::bucketed)
-            return rounded(longest);
-        const auto edges = options_.edges.edges();
-        return rounded(*std::lower_bound(edges.begin(), edges.end(), longest));
+        return rounded(options_.group == grouping::bucketed ? options_.edges.edges()[options_.edges.bucket_of(longest)] : longest);
     }
     constexpr std::size_t most_rows(std::size_t width) const
     {
-        return batten::detail::rows_within(options_.rows, options_.budget, width);
+        return batten::detail::rows_within(options_.max_rows, options_.max_cells, width);
     }
     constexpr std::size_t width_of(std::size_t begin, std::size_t end) const
     {
@@ -260,7 +268,7 @@ private:
         order_.assign(count_, Index{0});
         groups_.assign({0, count_});
         switch (options_.group) {
-        case grouping::file_order:
+        case grouping::as_given:
             for (std::size_t i = 0; i < count_; ++i)
                 order_[i] = static_cast<Index>(i);
             break;
@@ -274,11 +282,11 @@ private:
     constexpr void arrange_windows()
     {
         std::size_t window = std::min(options_.window, count_);
-        if (options_.rows < count_)
-            window = std::min((window + options_.rows - 1) / options_.rows * options_.rows, count_);
+        if (options_.max_rows < count_)
+            window = std::min((window + options_.max_rows - 1) / options_.max_rows * options_.max_rows, count_);
         sorted_windows<Index>(lengths_, longest_, window, key(draw_sequences), order_);
         // Without a budget batches of `rows` end where windows do: one group, whose last batch alone may be short.
-        if (options_.budget != no_limit || options_.aim == objective::least_padding) {
+        if (options_.max_cells != no_limit || options_.aim == objective::least_padding) {
             groups_.assign(1, 0);
             for (std::size_t end = window; end < count_; end += window)
                 groups_.push_back(end);
@@ -293,20 +301,18 @@ private:
             drawn.assign(count_, Index{0});
             shuffled_order<Index>(drawn, key(draw_sequences));
         }
-        const auto edges = options_.edges.edges();
-        const auto bucket_of = [&](std::size_t i) {
-            return static_cast<std::uint64_t>(std::lower_bound(edges.begin(), edges.end(), length(i)) - edges.begin());
-        };
+        const std::size_t buckets = options_.edges.edges().size();
+        const auto bucket_of = [&](std::size_t i) { return std::uint64_t{options_.edges.bucket_of(length(i))}; };
         const auto item = [&](std::size_t i) { return drawn.empty() ? static_cast<Index>(i) : drawn[i]; };
-        const auto ends = counting_pass<Index>(count_, edges.size(), 0, item, bucket_of, order_);
+        const auto ends = counting_pass<Index>(count_, buckets, 0, item, bucket_of, order_);
         groups_.assign(1, 0);
-        for (std::size_t b = 0; b < edges.size(); ++b)
+        for (std::size_t b = 0; b < buckets; ++b)
             groups_.push_back(ends[b]);
     }
 
     // ---- cut: batches_, by growing place in order_
 
-    constexpr void cut()
+    constexpr bool cut(error& reason)
     {
         for (std::size_t g = 0; g + 1 < groups_.size(); ++g) {
             const std::size_t begin = groups_[g];
@@ -319,14 +325,16 @@ private:
                 cut_in_order(begin, end);
             else if (options_.aim == objective::least_padding)
                 cut_for_least_padding(begin, end);
-            else if (options_.budget == no_limit)
+            else if (options_.max_cells == no_limit)
                 cut_in_order(begin, end);
             else
                 last_is_first = cut_from_longest(begin, end);
             // What is left over of a window is short of nothing: the next one takes other lengths.
-            if (options_.group != grouping::windows || g + 2 == groups_.size())
-                finish(last_is_first ? first : batches_.size() - 1, begin, end);
+            if ((options_.group != grouping::windows || g + 2 == groups_.size()) &&
+                !finish(last_is_first ? first : batches_.size() - 1, begin, end, reason))
+                return false;
         }
+        return true;
     }
 
     constexpr void add(std::size_t begin, std::size_t end, std::size_t width)
@@ -336,11 +344,13 @@ private:
 
     constexpr void cut_in_order(std::size_t begin, std::size_t end)
     {
-        if (options_.budget == no_limit) {
-            for (std::size_t at = begin; at < end; at += std::min(options_.rows, end - at)) {
-                const std::size_t rows = std::min(options_.rows, end - at);
-                // The last is the longest where they are sorted.
-                add(at, at + rows, is_sorted() ? width_for(length(order_[at + rows - 1])) : width_of(at, at + rows));
+        if (options_.max_cells == no_limit) {
+            // The last row is the longest where all rows of a batch are in one sorted range. Windows are rounded up to whole
+            // batches, unless all rows are one batch, which may hold several windows.
+            const bool last_is_longest = is_sorted() && (options_.group == grouping::sorted || options_.max_rows < count_);
+            for (std::size_t at = begin; at < end; at += std::min(options_.max_rows, end - at)) {
+                const std::size_t rows = std::min(options_.max_rows, end - at);
+                add(at, at + rows, last_is_longest ? width_for(length(order_[at + rows - 1])) : width_of(at, at + rows));
             }
             return;
         }
@@ -423,17 +433,22 @@ private:
     }
 
     // What becomes of a batch that is left over, of the group [begin, end).
-    constexpr void finish(std::size_t b, std::size_t begin, std::size_t end)
+    // False where filling it takes more places than Index can number.
+    constexpr bool finish(std::size_t b, std::size_t begin, std::size_t end, error& reason)
     {
         const batch left = batches_[b];
         if (options_.last == last_batch::keep || left.rows() >= most_rows(left.width) || most_rows(left.width) == no_limit)
-            return;
+            return true;
         if (options_.last == last_batch::drop) {
             batches_.erase(batches_.begin() + static_cast<std::ptrdiff_t>(b));
-            return;
+            return true;
         }
         // Its rows and more of the group, behind all others: batches are runs of order_.
         const std::size_t first = order_.size();
+        // However many rows there are to choose from, the batch has at least as many as the widest allows.
+        const std::size_t least_rows = most_rows(width_for(longest_));
+        if (least_rows > most_places - first)
+            return too_narrow("the number of rows, repeated ones included,", least_rows, most_places - first, reason);
         for (std::size_t i = left.begin; i < left.end; ++i)
             order_.push_back(Index{order_[i]});
         const bool backward = is_sorted() && left.end == end;
@@ -444,11 +459,14 @@ private:
             const std::size_t wider = std::max(width, width_for(length(order_[from])));
             if (order_.size() - first + 1 > most_rows(wider))
                 break;
+            if (order_.size() == most_places)
+                return too_narrow("the number of rows, repeated ones included,", order_.size() + 1, most_places, reason);
             width = wider;
             order_.push_back(Index{order_[from]});
             next = backward ? from : from + 1;
         }
         batches_[b] = {static_cast<Index>(first), static_cast<Index>(order_.size()), static_cast<Index>(width)};
+        return true;
     }
 
     // ---- steps: as many batches as whole steps take
@@ -538,8 +556,12 @@ private:
 
     // ---- emit
 
-    constexpr batch_plan<Index> emit()
+    constexpr bool emit(batch_plan<Index>& plan, error& reason)
     {
+        std::size_t places = 0;
+        for (const batch& b : batches_)
+            if (!batten::detail::add(places, b.rows(), places) || places > most_places)
+                return too_narrow("the number of rows, repeated ones included,", places, most_places, reason);
         std::vector<Index> offsets;
         std::vector<Index> widths;
         offsets.reserve(batches_.size() + 1);
@@ -561,7 +583,8 @@ private:
                     order.push_back(order_[i]);
             order_ = std::move(order);
         }
-        return batch_plan<Index>(count_, std::move(order_), std::move(offsets), std::move(widths));
+        plan = batch_plan<Index>(count_, std::move(order_), std::move(offsets), std::move(widths));
+        return true;
     }
 
     const Lengths& lengths_;
@@ -582,7 +605,8 @@ private:
 //         collate(batten::select(inputs, batch.rows), memory);
 //
 // Errors   neither rows nor budget; a zero among the options; a negative length; a sequence over the budget alone (row, its
-//          width, the budget) or over the last edge (row, its length, the edge); more than Index / 2 sequences.
+//          length, its width, the budget) or over the last edge (row, its length, the edge); more than half as many sequences
+//          as Index can number, or more rows with the repeated ones; a width that Index cannot hold.
 // Cost     O(n + longest); memory of the plan 4 bytes a sequence and 8 a batch (Index of 4 bytes), while it is made up to 12
 //          bytes a sequence and 12 a batch more.
 template <std::unsigned_integral Index = std::uint32_t, std::ranges::random_access_range Lengths>

@@ -3,6 +3,7 @@
 #ifndef BATTEN_PLAN_EDGES_HPP_INCLUDED
 #define BATTEN_PLAN_EDGES_HPP_INCLUDED
 
+#include <batten/detail/checks.hpp>
 #include <batten/detail/halving.hpp>
 #include <batten/error.hpp>
 #include <batten/length.hpp>
@@ -59,12 +60,12 @@ concept width_cost = std::invocable<const Cost&, std::size_t> &&
 struct edge_options {
     std::size_t max_edges = 8;               // shapes at the most
     std::size_t multiple = 1;                // edges are multiples of it
-    std::optional<std::size_t> maximum{};    // the last edge, where it is to hold more than the longest of the histogram
+    std::optional<std::size_t> maximum{};    // the last edge, a multiple as well; none: that of the longest length
 };
 
 // A ladder and what it costs. Goes wherever a bucketed_length goes.
 template <class Value>
-struct edge_choice {
+struct bucket_edges {
     std::vector<std::size_t> edges{};
     Value cost{};
 
@@ -74,6 +75,7 @@ struct edge_choice {
 namespace detail {
 
 using batten::detail::fail;
+using batten::detail::require_positive;
 
 // Positions of an edge: widths, increasing, and how many sequences are at most as long.
 struct candidates {
@@ -81,18 +83,26 @@ struct candidates {
     std::vector<std::uint64_t> sequences{};
 };
 
+// The first multiple that is at least n, or false where it passes the size type.
+constexpr bool round_up(std::size_t n, std::size_t multiple, std::size_t& rounded) noexcept
+{
+    return batten::detail::add(n, (multiple - n % multiple) % multiple, rounded);
+}
+
 constexpr bool find_candidates(const histogram& lengths, const edge_options& options, candidates& found, error& reason)
 {
-    if (options.max_edges == 0)
-        return fail(reason, error::of(errors::argument_not_positive, 0, {}, "max_edges"));
-    if (options.multiple == 0)
-        return fail(reason, error::of(errors::argument_not_positive, 0, {}, "multiple"));
-    if (options.maximum && *options.maximum == 0)
-        return fail(reason, error::of(errors::argument_not_positive, 0, {}, "maximum"));
+    if (!require_positive(options.max_edges, "max_edges", reason) || !require_positive(options.multiple, "multiple", reason) ||
+        !require_positive(options.maximum.value_or(1), "maximum", reason))
+        return false;
     if (lengths.empty() && !options.maximum)
         return fail(reason, error::of(errors::input_empty, {}, {}, "the histogram"));
     if (options.maximum && lengths.longest() > *options.maximum)
         return fail(reason, error::of(errors::width_past_maximum, lengths.longest(), *options.maximum));
+    std::size_t last = 0;
+    if (options.maximum && !round_up(*options.maximum, options.multiple, last))
+        return fail(reason, error::of(errors::size_overflow, *options.maximum, options.multiple));
+    if (options.maximum && last != *options.maximum)
+        return fail(reason, error::of(errors::width_past_maximum, last, *options.maximum));
     std::uint64_t sequences = 0;
     const auto add = [&](std::size_t width) {
         if (found.widths.empty() || found.widths.back() != width) {
@@ -104,11 +114,11 @@ constexpr bool find_candidates(const histogram& lengths, const edge_options& opt
     };
     for (const histogram::bin& b : lengths.bins()) {
         const std::size_t length = std::max<std::size_t>(b.length, 1);
-        const std::size_t missing = (options.multiple - length % options.multiple) % options.multiple;
-        if (length > batten::detail::size_limit - missing)
+        std::size_t width = 0;
+        if (!round_up(length, options.multiple, width))
             return fail(reason, error::of(errors::size_overflow, length, options.multiple));
         sequences += b.count;
-        add(options.maximum ? std::min(length + missing, *options.maximum) : length + missing);
+        add(width);
     }
     if (options.maximum)
         add(*options.maximum);
@@ -182,11 +192,11 @@ private:
 // The edges that cost least: at most `max_edges`, every sequence in the first bucket that holds it, the sum of cost(width) over
 // all sequences minimal. Exact for integer costs. Of two equally cheap ladders, the one with fewer edges.
 //
-// Errors   a zero max_edges, multiple or maximum; a histogram of nothing; a length over the maximum; a cost that falls as the
-//          width grows; a total that overflows.
+// Errors   a zero max_edges, multiple or maximum; an empty histogram without a maximum; a length over the maximum; a maximum
+//          that rounding up to the multiple passes; a cost that falls as the width grows; a total that overflows.
 // Cost     O(distinct lengths * log(distinct lengths) * max_edges).
 template <width_cost Cost = padded_tokens>
-[[nodiscard]] constexpr result<edge_choice<cost_value<Cost>>> try_optimal_edges(const histogram& lengths,
+[[nodiscard]] constexpr result<bucket_edges<cost_value<Cost>>> try_optimal_edges(const histogram& lengths,
                                                                                  const edge_options& options,
                                                                                  const Cost& cost = {})
 {
@@ -196,7 +206,8 @@ template <width_cost Cost = padded_tokens>
     if (!detail::find_candidates(lengths, options, found, reason))
         return reason;
     if (found.widths.size() > std::numeric_limits<std::uint32_t>::max())
-        return error::of(errors::size_overflow, found.widths.size(), options.max_edges);
+        return error::of(errors::index_too_narrow, found.widths.size(), std::numeric_limits<std::uint32_t>::max(),
+                         "the number of different lengths");
     std::vector<value> costs;
     costs.reserve(found.widths.size());
     for (const std::size_t width : found.widths) {
@@ -208,14 +219,14 @@ template <width_cost Cost = padded_tokens>
     if constexpr (std::integral<value>)
         if (costs.back() != 0 && found.sequences.back() > std::numeric_limits<value>::max() / costs.back())
             return error::of(errors::size_overflow, found.sequences.back(), costs.back());
-    edge_choice<value> choice;
+    bucket_edges<value> choice;
     detail::edge_program<value> program(found, std::move(costs));
     for (const std::size_t at : program.solve(options.max_edges, choice.cost))
         choice.edges.push_back(found.widths[at]);
     return choice;
 }
 template <width_cost Cost = padded_tokens>
-[[nodiscard]] constexpr edge_choice<cost_value<Cost>> optimal_edges(const histogram& lengths, const edge_options& options,
+[[nodiscard]] constexpr bucket_edges<cost_value<Cost>> optimal_edges(const histogram& lengths, const edge_options& options,
                                                                     const Cost& cost = {})
 {
     return try_optimal_edges(lengths, options, cost).value();
@@ -229,10 +240,10 @@ template <width_cost Cost = padded_tokens>
     using value = cost_value<Cost>;
     value total{};
     for (const histogram::bin& b : lengths.bins()) {
-        const auto edge = std::lower_bound(edges.begin(), edges.end(), b.length);
-        if (edge == edges.end())
+        const std::size_t bucket = batten::detail::bucket_of(edges, b.length);
+        if (bucket == edges.size())
             return error::of(errors::width_past_maximum, b.length, edges.empty() ? 0 : edges.back());
-        const value each = cost(*edge);
+        const value each = cost(edges[bucket]);
         if constexpr (std::integral<value>)
             if (each != 0 && b.count > (std::numeric_limits<value>::max() - total) / each)
                 return error::of(errors::size_overflow, b.count, each);
@@ -249,46 +260,87 @@ template <width_cost Cost = padded_tokens>
 
 // ---- ladders that people write down -----------------------------------------------------------------------------------------
 
-// The lengths at k equal steps of the sorted list, duplicates once: fairseq's BucketPadLengthDataset.
-[[nodiscard]] constexpr std::vector<std::size_t> percentile_edges(const histogram& lengths, std::size_t k)
+// The lengths at k equal steps of the sorted list, equal ones once: fairseq's BucketPadLengthDataset.
+// Errors: k = 0; an empty histogram. Cost: O(k), at most the number of sequences.
+[[nodiscard]] constexpr result<std::vector<std::size_t>> try_percentile_edges(const histogram& lengths, std::size_t k)
 {
+    if (k == 0)
+        return error::of(errors::argument_not_positive, 0, {}, "k");
+    if (lengths.empty())
+        return error::of(errors::input_empty, {}, {}, "the histogram");
+    // Step i takes rank floor((n - 1) * i / k), counted from 0, as numpy's 'lower'. More than n steps take every rank.
+    const std::uint64_t n = lengths.sequences();
+    const std::uint64_t steps = std::min<std::uint64_t>(k, n);
+    const std::uint64_t whole = (n - 1) / steps;
+    const std::uint64_t part = (n - 1) % steps;
     std::vector<std::size_t> edges;
     std::uint64_t seen = 0;
-    std::size_t step = 1;
+    std::uint64_t step = 0;  // steps taken
+    std::uint64_t rank = 0;  // of the last one, and what is left of its fraction, in k-ths
+    std::uint64_t rest = 0;
     for (const histogram::bin& b : lengths.bins()) {
         seen += b.count;
-        // Rank floor((n - 1) * step / k) from 0, as numpy's 'lower', lies in this bin.
         bool in_bin = false;
-        while (step <= k && (lengths.sequences() - 1) / k * step + (lengths.sequences() - 1) % k * step / k < seen) {
+        for (; step < steps; ++step) {
+            const bool carries = part != 0 && rest >= steps - part;
+            const std::uint64_t next = rank + whole + (carries ? 1 : 0);
+            if (next >= seen)
+                break;
+            rank = next;
+            rest = carries ? rest - (steps - part) : rest + part;
             in_bin = true;
-            ++step;
         }
         if (in_bin)
             edges.push_back(std::max<std::size_t>(b.length, 1));
     }
     return edges;
 }
-
-// k equal steps up to the longest.
-[[nodiscard]] constexpr std::vector<std::size_t> uniform_edges(std::size_t longest, std::size_t k)
+[[nodiscard]] constexpr std::vector<std::size_t> percentile_edges(const histogram& lengths, std::size_t k)
 {
+    return try_percentile_edges(lengths, k).value();
+}
+
+// k equal steps up to the longest length: ceil(longest * i / k) for i of [1, k], equal ones once.
+// Errors: longest = 0; k = 0. Cost: O(k), at most the longest length.
+[[nodiscard]] constexpr result<std::vector<std::size_t>> try_uniform_edges(std::size_t longest, std::size_t k)
+{
+    if (longest == 0 || k == 0)
+        return error::of(errors::argument_not_positive, 0, {}, k == 0 ? "k" : "the longest length");
+    const std::size_t steps = std::min(k, longest);  // more would repeat edges
+    const std::size_t part = longest % steps;
     std::vector<std::size_t> edges;
-    for (std::size_t i = 1; i <= k; ++i) {
-        const std::size_t edge = longest / k * i + (longest % k * i + k - 1) / k;
-        if (edge != 0 && (edges.empty() || edges.back() != edge))
-            edges.push_back(edge);
+    std::size_t edge = 0;
+    std::size_t over = 0;  // edge - longest * i / k, in k-ths
+    for (std::size_t i = 0; i < steps; ++i) {
+        edge += longest / steps + (over < part ? 1 : 0);
+        over = over < part ? over + (steps - part) : over - part;
+        edges.push_back(edge);
     }
     return edges;
 }
+[[nodiscard]] constexpr std::vector<std::size_t> uniform_edges(std::size_t longest, std::size_t k)
+{
+    return try_uniform_edges(longest, k).value();
+}
 
-// first, 2 * first, 4 * first, ... up to the first that holds the longest. Requires: first >= 1.
+// first, 2 * first, 4 * first, ... up to the first edge that is at least `longest`.
+// Errors: first = 0; a last edge that passes the size type. Cost: O(log(longest / first)).
+[[nodiscard]] constexpr result<std::vector<std::size_t>> try_doubling_edges(std::size_t first, std::size_t longest)
+{
+    if (first == 0)
+        return error::of(errors::argument_not_positive, 0, {}, "the first edge");
+    std::vector<std::size_t> edges{first};
+    while (edges.back() < longest) {
+        std::size_t next = 0;
+        if (!batten::detail::multiply(edges.back(), 2, next))
+            return error::of(errors::size_overflow, edges.back(), 2);
+        edges.push_back(next);
+    }
+    return edges;
+}
 [[nodiscard]] constexpr std::vector<std::size_t> doubling_edges(std::size_t first, std::size_t longest)
 {
-    BATTEN_ASSERT(first >= 1, "a ladder begins at 1 or more");
-    std::vector<std::size_t> edges{first};
-    while (edges.back() < longest && edges.back() <= batten::detail::size_limit / 2)
-        edges.push_back(2 * edges.back());
-    return edges;
+    return try_doubling_edges(first, longest).value();
 }
 
 namespace detail {

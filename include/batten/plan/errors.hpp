@@ -20,6 +20,13 @@ inline constexpr error_text capacity_too_small{
 inline constexpr error_text capacity_too_large{
     "capacity_too_large", "a capacity of {first} columns is too large, the most is {second}"};
 
+// row, its tokens, the cells that it takes in a batch of its own; third: the limit
+inline constexpr error_text row_over_max_cells{
+    "row_over_max_cells", "{row} has {first} tokens and takes {second} cells when padded, max_cells is {third}"};
+// -, the number, the largest one allowed; field: what is counted
+inline constexpr error_text index_too_narrow{
+    "index_too_narrow", "{name} comes to {first}, the index type of the plan allows at most {second}"};
+
 // ---- Ranks and resuming 
 
 // -, the rank, number of ranks

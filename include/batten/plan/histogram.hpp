@@ -84,15 +84,17 @@ public:
     [[nodiscard]] constexpr std::uint64_t tokens() const noexcept { return tokens_; }
     [[nodiscard]] constexpr std::size_t longest() const noexcept { return bins_.empty() ? 0 : bins_.back().length; }
 
-    // The p-th percentile by nearest rank: the shortest length that at least ceil(p / 100 * n) sequences do not exceed; the
-    // shortest of all for p = 0, and 0 of nothing. Requires: 0 <= p <= 100.
+    // The p-th percentile by nearest rank: the shortest length that at least ceil(p * n / 100) sequences do not exceed, exactly,
+    // with p rounded to millionths. The shortest of all for p = 0; 0 for an empty histogram. Requires: 0 <= p <= 100.
     [[nodiscard]] constexpr std::size_t percentile(double p) const
     {
-        BATTEN_ASSERT(p >= 0 && p <= 100, "a percentile lies between 0 and 100");
-        const double exact = p / 100.0 * static_cast<double>(sequences_);
-        auto rank = static_cast<std::uint64_t>(exact);
-        rank += static_cast<double>(rank) < exact ? 1U : 0U;
-        rank = std::clamp<std::uint64_t>(rank, 1, std::max<std::uint64_t>(sequences_, 1));
+        BATTEN_ASSERT(p >= 0 && p <= 100, "a percentile must be between 0 and 100");
+        // No product passes 64 bits: sequences_ = whole * all + part, and part and millionths are at most 1e8.
+        constexpr std::uint64_t all = 100'000'000;
+        const auto millionths = static_cast<std::uint64_t>((p > 0.0 ? std::min(p, 100.0) : 0.0) * 1e6 + 0.5);
+        const std::uint64_t of_part = millionths * (sequences_ % all);
+        const std::uint64_t of_whole = millionths * (sequences_ / all);
+        const std::uint64_t rank = std::max<std::uint64_t>(of_whole + of_part / all + (of_part % all != 0 ? 1 : 0), 1);
         std::uint64_t seen = 0;
         for (const bin& b : bins_) {
             seen += b.count;

@@ -3,6 +3,7 @@
 #ifndef BATTEN_PLAN_ORDER_HPP_INCLUDED
 #define BATTEN_PLAN_ORDER_HPP_INCLUDED
 
+#include <batten/detail/checks.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
@@ -26,6 +27,8 @@ namespace detail {
 
 using batten::detail::buffer_vector;
 using batten::detail::fail;
+using batten::detail::require_batch_limit;
+using batten::detail::require_positive;
 
 // Stable by the digit at `shift`: order[i] = from(i) in that order. Returns where each digit ends.
 template <class Index, class From, class KeyOf>
@@ -210,7 +213,7 @@ template <std::ranges::random_access_range Lengths, std::unsigned_integral Index
         return error::of(order.size() < n ? errors::span_too_small : errors::span_too_large, n, order.size(),
                      "the order");
     if (n > std::numeric_limits<Index>::max())
-        return error::of(errors::size_overflow, n, sizeof(Index));
+        return error::of(errors::index_too_narrow, n, std::numeric_limits<Index>::max(), "the number of sequences");
     std::size_t longest = 0;
     error reason;
     if (!detail::find_longest(lengths, longest, reason))

@@ -161,11 +161,10 @@ struct piece_rule {
 
 constexpr bool make_rule(const packing_options& options, piece_rule& rule, error& reason)
 {
-    const auto positive = [&](std::size_t value, std::string_view name) {
-        return value != 0 || fail(reason, error::of(errors::argument_not_positive, 0, {}, name));
-    };
-    if (!positive(options.capacity, "capacity") || !positive(options.max_per_bin, "max_per_bin") ||
-        !positive(options.slot_multiple, "slot_multiple") || !positive(options.bins_multiple, "bins_multiple"))
+    if (!require_positive(options.capacity, "capacity", reason) ||
+        !require_positive(options.max_per_bin, "max_per_bin", reason) ||
+        !require_positive(options.slot_multiple, "slot_multiple", reason) ||
+        !require_positive(options.bins_multiple, "bins_multiple", reason))
         return false;
     if (options.capacity < options.slot_multiple)
         return fail(reason, error::of(errors::capacity_too_small, options.capacity, options.slot_multiple));
@@ -713,7 +712,7 @@ constexpr bool pack_histogram(const histogram& lengths, const packing_options& o
 // Cost     O(n).
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>
-[[nodiscard]] constexpr result<packing> try_next_fit(const Lengths& lengths, const packing_options& options)
+[[nodiscard]] constexpr result<packing> try_pack_next_fit(const Lengths& lengths, const packing_options& options)
 {
     error reason;
     detail::piece_rule rule;
@@ -745,9 +744,9 @@ template <std::ranges::random_access_range Lengths>
 }
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>
-[[nodiscard]] constexpr packing next_fit(const Lengths& lengths, const packing_options& options)
+[[nodiscard]] constexpr packing pack_next_fit(const Lengths& lengths, const packing_options& options)
 {
-    return try_next_fit(lengths, options).value();
+    return try_pack_next_fit(lengths, options).value();
 }
 
 // Best fit decreasing: longest first, each into the bin with the least space that holds it; equal lengths in their order.
@@ -757,7 +756,7 @@ template <std::ranges::random_access_range Lengths>
 //          what patterns there are, whatever n is.
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>
-[[nodiscard]] constexpr result<packing> try_best_fit(const Lengths& lengths, const packing_options& options)
+[[nodiscard]] constexpr result<packing> try_pack_best_fit(const Lengths& lengths, const packing_options& options)
 {
     packing packed;
     error reason;
@@ -765,7 +764,7 @@ template <std::ranges::random_access_range Lengths>
         return reason;
     return packed;
 }
-[[nodiscard]] constexpr result<pattern_packing> try_best_fit(const histogram& lengths, const packing_options& options)
+[[nodiscard]] constexpr result<pattern_packing> try_pack_best_fit(const histogram& lengths, const packing_options& options)
 {
     pattern_packing packed;
     error reason;
@@ -775,13 +774,13 @@ template <std::ranges::random_access_range Lengths>
 }
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>
-[[nodiscard]] constexpr packing best_fit(const Lengths& lengths, const packing_options& options)
+[[nodiscard]] constexpr packing pack_best_fit(const Lengths& lengths, const packing_options& options)
 {
-    return try_best_fit(lengths, options).value();
+    return try_pack_best_fit(lengths, options).value();
 }
-[[nodiscard]] constexpr pattern_packing best_fit(const histogram& lengths, const packing_options& options)
+[[nodiscard]] constexpr pattern_packing pack_best_fit(const histogram& lengths, const packing_options& options)
 {
-    return try_best_fit(lengths, options).value();
+    return try_pack_best_fit(lengths, options).value();
 }
 
 }  // namespace batten::plan

@@ -7,6 +7,7 @@
 #ifndef BATTEN_PLAN_RANKS_HPP_INCLUDED
 #define BATTEN_PLAN_RANKS_HPP_INCLUDED
 
+#include <batten/detail/checks.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
 #include <batten/plan/errors.hpp>
@@ -41,8 +42,9 @@ public:
     // The batch of a step; one without rows where the last step has fewer batches than ranks.
     [[nodiscard]] constexpr planned_batch<Index> operator[](std::size_t step) const
     {
-        const std::size_t b = batch_number(step);
-        return b < plan_->size() ? (*plan_)[b] : planned_batch<Index>{};
+        BATTEN_ASSERT(step < size(), "step past the end");
+        const std::size_t left = plan_->size() - (first_ + step * ranks_);
+        return rank_ < left ? (*plan_)[batch_number(step)] : planned_batch<Index>{};
     }
     // first + step * ranks + rank. A state for the step after this one: state_of(plan, options, batch_number(0) of rank 0).
     [[nodiscard]] constexpr std::size_t batch_number(std::size_t step) const noexcept
@@ -69,8 +71,9 @@ template <std::unsigned_integral Index>
 [[nodiscard]] constexpr result<rank_batches<Index>> try_for_rank(const batch_plan<Index>& plan, std::size_t rank,
                                                                  std::size_t ranks, std::size_t first = 0)
 {
-    if (ranks == 0)
-        return error::of(errors::argument_not_positive, 0, {}, "ranks");
+    error reason;
+    if (!batten::detail::require_positive(ranks, "ranks", reason))
+        return reason;
     if (rank >= ranks)
         return error::of(errors::rank_out_of_range, rank, ranks);
     if (first > plan.size())

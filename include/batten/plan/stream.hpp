@@ -3,11 +3,12 @@
 #ifndef BATTEN_PLAN_STREAM_HPP_INCLUDED
 #define BATTEN_PLAN_STREAM_HPP_INCLUDED
 
+#include <batten/detail/checks.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
-#include <batten/plan/errors.hpp>
 #include <batten/length.hpp>
 #include <batten/plan/batches.hpp>
+#include <batten/plan/errors.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -22,8 +23,8 @@ namespace batten::plan {
 // At least one of rows and budget is needed.
 struct stream_options {
     bucketed_length edges{};        // widths of the buckets
-    std::size_t rows = no_limit;    // of a batch, at the most
-    std::size_t budget = no_limit;  // of padded cells in a batch, at the most: rows * edge
+    std::size_t max_rows = no_limit;   // of a batch
+    std::size_t max_cells = no_limit;  // of a batch, pads included: rows * edge
     over_budget over = over_budget::is_error;
 };
 
@@ -46,10 +47,8 @@ public:
         error reason;
         if (!options.edges.check(reason))
             return reason;
-        if (options.rows == 0 || options.budget == 0)
-            return error::of(errors::argument_not_positive, 0, {}, options.rows == 0 ? "rows" : "budget");
-        if (options.rows == no_limit && options.budget == no_limit)
-            return error::of(errors::batches_unlimited);
+        if (!batten::detail::require_batch_limit(options.max_rows, options.max_cells, reason))
+            return reason;
         return stream_batcher(checked{}, std::move(options));
     }
 
@@ -57,16 +56,16 @@ public:
     // Errors: a length over the last edge, or an edge over the budget (row: how many came before); then nothing has changed.
     [[nodiscard]] constexpr result<std::optional<streamed_batch>> try_push(std::uint64_t id, std::size_t length)
     {
-        const auto edges = options_.edges.edges();
-        const auto edge = std::lower_bound(edges.begin(), edges.end(), length);
-        if (edge == edges.end())
-            return error::of_row(errors::row_over_limit, static_cast<std::size_t>(pushed_), length, edges.back());
-        if (*edge > options_.budget && options_.over == over_budget::is_error)
-            return error::of_row(errors::row_over_limit, static_cast<std::size_t>(pushed_), *edge, options_.budget);
-        const auto b = static_cast<std::size_t>(edge - edges.begin());
+        const std::size_t b = options_.edges.bucket_of(length);
+        if (b == waiting_.size())
+            return error::of_row(errors::row_over_limit, static_cast<std::size_t>(pushed_), length, options_.edges.limit());
+        const std::size_t edge = options_.edges.edges()[b];
+        if (edge > options_.max_cells && options_.over == over_budget::is_error)
+            return error::of_row(errors::row_over_max_cells, static_cast<std::size_t>(pushed_), length, edge, {},
+                                 options_.max_cells);
         waiting_[b].push_back(id);
         ++pushed_;
-        return waiting_[b].size() < most_rows(*edge) ? std::nullopt : std::optional(take(b));
+        return waiting_[b].size() < most_rows(edge) ? std::nullopt : std::optional(take(b));
     }
     [[nodiscard]] constexpr std::optional<streamed_batch> push(std::uint64_t id, std::size_t length)
     {
@@ -144,7 +143,7 @@ private:
 
     constexpr std::size_t most_rows(std::size_t edge) const noexcept
     {
-        return batten::detail::rows_within(options_.rows, options_.budget, edge);
+        return batten::detail::rows_within(options_.max_rows, options_.max_cells, edge);
     }
 
     constexpr streamed_batch take(std::size_t b)
@@ -156,7 +155,7 @@ private:
 
     constexpr std::uint64_t check() const noexcept
     {
-        std::uint64_t check = batten::detail::key_of({options_.rows, options_.budget});
+        std::uint64_t check = batten::detail::key_of({options_.max_rows, options_.max_cells});
         for (const std::size_t edge : options_.edges.edges())
             check = batten::detail::key_of({check, edge});
         return check;

@@ -632,6 +632,7 @@ private:
         std::vector<class_run> runs{};
         double part = 0;   // of a bin
         double order = 0;  // largest first
+        std::size_t number = 0;
     };
 
     // The largest fractions first, in every try but the first with more and more noise.
@@ -640,8 +641,11 @@ private:
         for (std::size_t f = 0; f < fractions.size(); ++f) {
             const double drawn = static_cast<double>(batten::detail::draw(number, f) >> 40U) * 0x1p-24;
             fractions[f].order = fractions[f].part + drawn * static_cast<double>(number) / static_cast<double>(most_tries);
+            fractions[f].number = f;
         }
-        std::stable_sort(fractions.begin(), fractions.end(), [](const auto& a, const auto& b) { return a.order > b.order; });
+        std::sort(fractions.begin(), fractions.end(), [](const fraction& a, const fraction& b) {
+            return a.order != b.order ? a.order > b.order : a.number < b.number;
+        });
         pattern_list packed = packed_;
         std::vector<std::uint64_t> left = left_;
         std::size_t next = 0;
@@ -816,7 +820,7 @@ struct tight_method {
 //          for a list of lengths O(n) more.
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>
-[[nodiscard]] result<packing> try_tight(const Lengths& lengths, const packing_options& options)
+[[nodiscard]] result<packing> try_pack_tight(const Lengths& lengths, const packing_options& options)
 {
     packing packed;
     error reason;
@@ -824,7 +828,7 @@ template <std::ranges::random_access_range Lengths>
         return reason;
     return packed;
 }
-[[nodiscard]] inline result<pattern_packing> try_tight(const histogram& lengths, const packing_options& options)
+[[nodiscard]] inline result<pattern_packing> try_pack_tight(const histogram& lengths, const packing_options& options)
 {
     pattern_packing packed;
     error reason;
@@ -834,13 +838,13 @@ template <std::ranges::random_access_range Lengths>
 }
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>
-[[nodiscard]] packing tight(const Lengths& lengths, const packing_options& options)
+[[nodiscard]] packing pack_tight(const Lengths& lengths, const packing_options& options)
 {
-    return try_tight(lengths, options).value();
+    return try_pack_tight(lengths, options).value();
 }
-[[nodiscard]] inline pattern_packing tight(const histogram& lengths, const packing_options& options)
+[[nodiscard]] inline pattern_packing pack_tight(const histogram& lengths, const packing_options& options)
 {
-    return try_tight(lengths, options).value();
+    return try_pack_tight(lengths, options).value();
 }
 
 }  // namespace batten::plan

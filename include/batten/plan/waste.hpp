@@ -6,6 +6,7 @@
 #include <batten/batch.hpp>
 #include <batten/bins.hpp>
 #include <batten/error.hpp>
+#include <batten/length.hpp>
 #include <batten/plan/batches.hpp>
 #include <batten/plan/histogram.hpp>
 #include <batten/sequences.hpp>
@@ -164,8 +165,7 @@ template <std::unsigned_integral Index, std::ranges::random_access_range Lengths
     BATTEN_ASSERT(!edges.empty(), "a ladder has at least one edge");
     waste found;
     for (const histogram::bin& b : lengths.bins()) {
-        const auto edge = std::lower_bound(edges.begin(), edges.end(), b.length);
-        const std::size_t width = edge == edges.end() ? edges.back() : *edge;
+        const std::size_t width = edges[std::min(batten::detail::bucket_of(edges, b.length), edges.size() - 1)];
         detail::add_rows(found, b.count, width);
         detail::add_sequences(found, b.count, b.length, std::min(b.length, width));
     }
@@ -174,9 +174,9 @@ template <std::unsigned_integral Index, std::ranges::random_access_range Lengths
 
 // ---- as a table -------------------------------------------------------------------------------------------------------------
 
-struct named_waste {
+struct waste_line {
     std::string_view name;
-    waste of{};
+    plan::waste waste{};
 };
 
 namespace detail {
@@ -193,17 +193,17 @@ inline std::string percent(double share)
 // A line for each, with a heading, columns aligned:
 //
 //     strategy  rows  real tokens  pads  padding  truncated  dropped  trained  attention wasted
-[[nodiscard]] inline std::string table(std::span<const named_waste> lines)
+[[nodiscard]] inline std::string table(std::span<const waste_line> lines)
 {
     constexpr std::size_t columns = 9;
     using line = std::array<std::string, columns>;
     std::vector<line> cells{
         {"strategy", "rows", "real tokens", "pads", "padding", "truncated", "dropped", "trained", "attention wasted"}};
-    for (const named_waste& one : lines)
-        cells.push_back({std::string(one.name), std::to_string(one.of.rows), std::to_string(one.of.real_tokens),
-                         std::to_string(one.of.pads), detail::percent(one.of.padding()),
-                         std::to_string(one.of.truncated_tokens), std::to_string(one.of.dropped_tokens),
-                         std::to_string(one.of.trained_tokens), detail::percent(one.of.attention())});
+    for (const waste_line& one : lines)
+        cells.push_back({std::string(one.name), std::to_string(one.waste.rows), std::to_string(one.waste.real_tokens),
+                         std::to_string(one.waste.pads), detail::percent(one.waste.padding()),
+                         std::to_string(one.waste.truncated_tokens), std::to_string(one.waste.dropped_tokens),
+                         std::to_string(one.waste.trained_tokens), detail::percent(one.waste.attention())});
     std::array<std::size_t, columns> widths{};
     for (const line& one : cells)
         for (std::size_t c = 0; c < columns; ++c)

@@ -48,6 +48,9 @@ inline constexpr error_text priority_out_of_range{
 inline constexpr error_text queue_full{"queue_full", "{request} was rejected: the queue is full ({first} waiting)"};
 // row
 inline constexpr error_text queue_draining{"queue_draining", "{request} arrived after drain()"};
+// -, the last edge, the limit
+inline constexpr error_text edge_over_max_cells{
+    "edge_over_max_cells", "a row of the last bucket takes {first} cells, max_cells is {second}"};
 // row where one is concerned; field: its name
 inline constexpr error_text argument_negative{"argument_negative", "{request:}{name} must not be negative"};
 

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Dynamic batching: requests wait in the bucket of their length until it is full, or the oldest has waited long enough.
+// Dynamic batching: requests wait in the bucket of their length until it fills a batch, or the oldest has waited long enough.
 #ifndef BATTEN_SERVE_QUEUE_HPP_INCLUDED
 #define BATTEN_SERVE_QUEUE_HPP_INCLUDED
 
+#include <batten/detail/checks.hpp>
 #include <batten/detail/memory.hpp>
-#include <batten/detail/random.hpp>
 #include <batten/error.hpp>
-#include <batten/serve/errors.hpp>
 #include <batten/length.hpp>
+#include <batten/serve/detail/id_table.hpp>
+#include <batten/serve/detail/time.hpp>
+#include <batten/serve/errors.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -25,8 +25,8 @@
 
 namespace batten::serve {
 
-// A point in time as you have it: an integer of any unit, a std::chrono::time_point. The queue has no clock; each call is told
-// what time it is. A time before one that it has been told already counts as that one.
+// A point in time: an integer of any unit, a floating-point number, a std::chrono::time_point. The queue has no clock: calls
+// take the current time. A time earlier than the latest one given counts as the latest.
 template <class T>
 concept time_value = std::copyable<T> && std::default_initializable<T> && std::totally_ordered<T> &&
                      requires(const T& a, const T& b) {
@@ -40,107 +40,51 @@ using duration_of = std::remove_cvref_t<decltype(std::declval<const Time&>() - s
 
 template <time_value Time>
 struct request {
-    std::uint64_t id = 0;            // among those that wait nobody else has it
+    std::uint64_t id = 0;            // unique among waiting requests
     std::size_t length = 0;          // in tokens
-    std::size_t priority = 0;        // 0 leaves first
-    std::optional<Time> deadline{};  // from then on it is too late to leave
-    Time arrival{};                  // written by push
+    std::size_t priority = 0;        // 0 is served first
+    std::optional<Time> deadline{};  // the request expires at this time
+    Time arrival{};                  // set by push
 };
 
-// At least one of rows and budget is needed.
+// A batch needs a limit: rows, cells or both.
 template <time_value Time>
 struct queue_options {
-    bucketed_length edges{};        // widths of the buckets
-    std::size_t rows = no_limit;    // of a batch, at the most
-    std::size_t budget = no_limit;  // of padded cells in a batch, at the most: rows * edge
-    std::size_t capacity = 1024;    // requests that wait, at the most
-    std::size_t priorities = 1;     // 0, 1, ..., priorities - 1
-    duration_of<Time> max_wait{};   // of a request for others in its bucket
-    duration_of<Time> lead{};       // so long before a deadline its bucket lets out batches: what it takes to serve one
+    bucketed_length edges{};               // widths of the buckets
+    std::size_t max_rows = no_limit;       // of a batch
+    std::size_t max_cells = no_limit;      // of a batch, pads included: rows * edge
+    std::size_t capacity = 1024;           // most waiting requests
+    std::size_t priorities = 1;            // valid priorities are 0 to priorities - 1
+    duration_of<Time> max_queue_delay{};   // a bucket becomes due when its oldest request has waited this long
+    duration_of<Time> deadline_margin{};   // or this long before a deadline: the time that serving a batch takes
 };
 
-enum class departure_reason : unsigned char {
-    filled,    // the bucket had rows or cells for a whole batch
-    waited,    // its oldest request has waited max_wait
-    deadline,  // one of its requests has less than lead to its deadline
-    drained,   // drain() was called
-    expired,   // not a batch: their deadlines have passed
+enum class ready_reason : unsigned char {
+    filled,       // the bucket had enough requests for a whole batch
+    queue_delay,  // its oldest request has waited max_queue_delay
+    deadline,     // one of its requests is within deadline_margin of its deadline
+    drained,      // drain() was called
+    expired,      // not a batch: the deadlines of these requests have passed
 };
 
-// Who leaves the queue together. A batch is `width` wide, its bucket's edge.
+// Requests that leave the queue together, as a batch of width `width`, or because their deadlines have passed.
 template <time_value Time>
-struct departure {
+struct ready_batch {
     std::span<const request<Time>> requests{};  // valid until the next poll
-    std::size_t width = 0;                      // 0 for those that expired
-    departure_reason reason{};
+    std::size_t width = 0;                      // the bucket's edge; 0 for expired requests
+    ready_reason reason{};
 };
 
-namespace detail {
-
-// Where the request of each id lies: open addressing, twice as many places as ids at least, nothing allocated once it is made.
-class id_table {
-public:
-    static constexpr std::size_t nowhere = batten::detail::size_limit;
-
-private:
-    struct entry {
-        std::uint64_t id = 0;
-        std::size_t slot = nowhere;
-    };
-
-public:
-    static constexpr std::size_t most_bytes_an_id = 4 * sizeof(entry);
-
-    constexpr explicit id_table(std::size_t capacity) : entries_(std::bit_ceil(2 * capacity), entry{}) {}
-
-    [[nodiscard]] constexpr std::size_t find(std::uint64_t id) const noexcept { return entries_[place_of(id)].slot; }
-    // Requires: an id that is not there, and fewer than capacity that are.
-    constexpr void insert(std::uint64_t id, std::size_t slot) noexcept { entries_[place_of(id)] = {id, slot}; }
-    // Requires: an id that is there.
-    constexpr void erase(std::uint64_t id) noexcept
-    {
-        std::size_t hole = place_of(id);
-        for (std::size_t next = after(hole); entries_[next].slot != nowhere; next = after(next)) {
-            // Whoever is looked for at the hole or before it closes it, and leaves a hole.
-            const std::size_t past_home = (next - home_of(entries_[next].id)) & mask();
-            if (past_home >= ((next - hole) & mask()))
-                entries_[std::exchange(hole, next)] = entries_[next];
-        }
-        entries_[hole].slot = nowhere;
-    }
-
-private:
-    constexpr std::size_t mask() const noexcept { return entries_.size() - 1; }
-    constexpr std::size_t home_of(std::uint64_t id) const noexcept
-    {
-        return static_cast<std::size_t>(batten::detail::mix(id)) & mask();
-    }
-    constexpr std::size_t after(std::size_t place) const noexcept { return (place + 1) & mask(); }
-
-    // The id's place, or the free one that it would take.
-    constexpr std::size_t place_of(std::uint64_t id) const noexcept
-    {
-        std::size_t place = home_of(id);
-        while (entries_[place].slot != nowhere && entries_[place].id != id)
-            place = after(place);
-        return place;
-    }
-
-    std::vector<entry> entries_;
-};
-
-}  // namespace detail
-
-// Requests that wait to be batched with others of about their length. For one thread; shared_request_queue is for several.
+// A queue of requests that batches those of about the same length. For one thread; shared_request_queue is for several.
 //
-// Ensures  Order: within a bucket and a priority requests leave in the order in which they came.
-//          No starvation: once anyone has waited max_wait, each batch takes the oldest request of all, whatever the
-//          priorities; when a poll at time t has returned nothing, nobody waits who came at t - max_wait or before, or whose
-//          deadline is t + lead or before.
-//          Nobody is lost: who was taken leaves once, by poll (in a batch or expired) or by cancel.
-// Memory   two requests and two to four table entries for each of `capacity`, allocated when it is made; no call allocates.
-// Cost     push O(log buckets) and cancel O(1), expected (ids are hashed); poll O((buckets + rows that leave) * priorities),
-//          and O(requests that wait in a bucket) where a deadline of it is near or has passed.
+// Order     within a bucket and a priority, requests leave in the order of arrival.
+// Fairness  once a request has waited max_queue_delay, each batch takes the oldest request of all, whatever the priorities.
+//           When poll(t) has returned nothing, every waiting request arrived after t - max_queue_delay, and its deadline is
+//           after t + deadline_margin.
+//           Each request leaves once: by poll, in a batch or as expired, or by cancel.
+// Memory    two requests and two to four table entries for each of `capacity`, allocated when it is made; no call allocates.
+// Cost      push O(log buckets) and cancel O(1), expected (ids are hashed); poll O((buckets + rows of the batch) * priorities),
+//           and O(requests of a bucket) where one of its deadlines is near or has passed.
 template <time_value Time>
 class request_queue {
 public:
@@ -148,22 +92,22 @@ public:
     using request_type = request<Time>;
     using options_type = queue_options<Time>;
 
-    // Errors: no ladder, or one that does not increase; neither rows nor budget; an edge over the budget; a capacity, rows, a
-    // budget or priorities of 0; a negative max_wait or lead; sizes that overflow; no memory.
+    // Errors: no edges, or edges that do not increase; neither max_rows nor max_cells; an edge over max_cells; a capacity, a
+    // limit or a number of priorities of 0; a negative duration; sizes that overflow; no memory.
     constexpr explicit request_queue(options_type options) : request_queue(try_make(std::move(options)).value()) {}
     [[nodiscard]] static constexpr result<request_queue> try_make(options_type options)
     {
         error reason;
         if (!check(options, reason))
             return reason;
-        const std::size_t bytes = options.capacity * bytes_a_request + options.priorities * bytes_a_priority(options);
+        const std::size_t bytes = options.capacity * bytes_per_request + options.priorities * bytes_per_priority(options);
         return batten::detail::make_in_memory(bytes, [&] { return request_queue(checked{}, std::move(options)); });
     }
 
-    // Takes a request. Returns how many wait.
+    // Adds a request. Returns the number of waiting requests.
     //
-    // Errors  an empty request; one over the last edge; a priority that there is not; a deadline that has passed; an id that
-    //         waits already; a full queue; a queue that drains (row: the request's id). Then nothing has changed.
+    // Errors  an empty request; one over the last edge; a priority out of range; a deadline that has passed; an id that is
+    //         already waiting; a full queue; a draining queue (row: the request's id). Then nothing has changed.
     [[nodiscard]] constexpr result<std::size_t> try_push(request_type arriving, Time now)
     {
         error reason;
@@ -173,7 +117,7 @@ public:
         arriving.arrival = *now_;
         const std::size_t slot = std::exchange(free_, slots_[free_].next);
         slots_[slot].waiting = arriving;
-        slots_[slot].bucket = bucket_of(arriving.length);
+        slots_[slot].bucket = options_.edges.bucket_of(arriving.length);
         slots_[slot].ticket = tickets_++;
         link(slot);
         ids_.insert(arriving.id, slot);
@@ -182,26 +126,26 @@ public:
     }
     constexpr std::size_t push(const request_type& arriving, Time now) { return try_push(arriving, now).value(); }
 
-    // Takes a request out again. Errors: an id that does not wait here (it never came, or has left).
+    // Removes a waiting request and returns it. Errors: an id that is not waiting.
     [[nodiscard]] constexpr result<request_type> try_cancel(std::uint64_t id)
     {
         const std::size_t slot = ids_.find(id);
-        if (slot == nobody)
+        if (slot == no_slot)
             return error::of_row(errors::request_unknown, static_cast<std::size_t>(id));
         return remove(slot);
     }
     constexpr request_type cancel(std::uint64_t id) { return try_cancel(id).value(); }
 
-    // Who leaves now, nothing where nobody does: while (auto left = queue.poll(now)).
-    // First those whose deadlines have passed, all together. Then a batch of the bucket with the oldest request, among buckets
-    // that are full, have a request that has waited max_wait, or one whose deadline is near; in it those who have waited so
-    // long by age, then the others by priority and age.
-    [[nodiscard]] constexpr std::optional<departure<Time>> poll(Time now)
+    // Returns the next batch that is due, or nothing: while (auto batch = queue.poll(now)).
+    // Requests whose deadlines have passed come first, all together. Then a batch of the bucket with the oldest request, among
+    // those that are full, have waited max_queue_delay, or are near a deadline. In it, requests that have waited so long come
+    // first, by age, then the others by priority and age.
+    [[nodiscard]] constexpr std::optional<ready_batch<Time>> poll(Time now)
     {
         tell(now);
         if (const std::size_t expired = expire(); expired != 0)
-            return leave(expired, 0, departure_reason::expired);
-        // The bucket with the oldest request, of those that are due: where anyone has waited max_wait, it is somebody who has.
+            return leave(expired, 0, ready_reason::expired);
+        // The due bucket with the oldest request. If any request has waited max_queue_delay, the oldest one has.
         std::size_t leaving = buckets_.size();
         std::uint64_t oldest = 0;
         for (std::size_t b = 0; b < buckets_.size(); ++b) {
@@ -220,8 +164,8 @@ public:
         return take(leaving);
     }
 
-    // When poll has something to do if nobody comes or leaves: the time to sleep until. Never, where nobody waits.
-    // It may come too soon, after a request with a deadline has left.
+    // The time at which poll next has something to return if no request arrives or leaves: the time to sleep until. Nothing for
+    // an empty queue. May be too early after a request with a deadline has left.
     [[nodiscard]] constexpr std::optional<Time> next_due() const
     {
         std::optional<Time> due;
@@ -229,39 +173,39 @@ public:
             if (buckets_[b].count == 0)
                 continue;
             const Time arrival = slots_[oldest_of(b)].waiting.arrival;
-            keep_earlier(due, draining_ || is_full(b) ? std::optional(arrival) : has_waited_from(arrival));
+            keep_earlier(due, draining_ || is_full(b) ? std::optional(arrival) : delayed_from(arrival));
             if (const std::optional<Time>& deadline = buckets_[b].deadline)
-                keep_earlier(due, is_near(*deadline) ? *now_ : Time(*deadline - options_.lead));
+                keep_earlier(due, std::max(near_from(*deadline), *now_));
         }
         return due;
     }
 
-    // Takes nobody any more; poll gives out who waits, in batches that need not be full.
+    // Refuses further requests; poll returns those that wait, in batches that need not be full.
     constexpr void drain() noexcept { draining_ = true; }
     [[nodiscard]] constexpr bool is_draining() const noexcept { return draining_; }
 
-    [[nodiscard]] constexpr bool contains(std::uint64_t id) const noexcept { return ids_.find(id) != nobody; }
+    [[nodiscard]] constexpr bool contains(std::uint64_t id) const noexcept { return ids_.find(id) != no_slot; }
     [[nodiscard]] constexpr std::size_t pending() const noexcept { return pending_; }
     [[nodiscard]] constexpr std::size_t capacity() const noexcept { return slots_.size(); }
 
 private:
-    static constexpr std::size_t nobody = detail::id_table::nowhere;
+    static constexpr std::size_t no_slot = detail::id_table::nowhere;
 
-    // A request that waits, between its neighbours in the list of its bucket and priority; or a free place.
+    // A waiting request, linked into the list of its bucket and priority; or a free slot, linked into the list of those.
     struct slot_entry {
         request_type waiting{};
-        std::uint64_t ticket = 0;  // how many came before
+        std::uint64_t ticket = 0;  // number of earlier requests
         std::size_t bucket = 0;
-        std::size_t previous = nobody;
-        std::size_t next = nobody;
+        std::size_t previous = no_slot;
+        std::size_t next = no_slot;
     };
     struct list {
-        std::size_t first = nobody;
-        std::size_t last = nobody;
+        std::size_t first = no_slot;
+        std::size_t last = no_slot;
     };
     struct bucket {
         std::size_t count = 0;
-        std::optional<Time> deadline{};  // the earliest; earlier where its request has left
+        std::optional<Time> deadline{};  // at or before the earliest one: its request may have left
     };
 
     struct checked {};
@@ -277,9 +221,9 @@ private:
             slots_[i].next = i + 1;
     }
 
-    static constexpr std::size_t bytes_a_request =
-        sizeof(slot_entry) + sizeof(request_type) + detail::id_table::most_bytes_an_id;
-    static constexpr std::size_t bytes_a_priority(const options_type& options)
+    static constexpr std::size_t bytes_per_request =
+        sizeof(slot_entry) + sizeof(request_type) + detail::id_table::max_bytes_per_id;
+    static constexpr std::size_t bytes_per_priority(const options_type& options)
     {
         return options.edges.edges().size() * sizeof(list);
     }
@@ -287,30 +231,29 @@ private:
     static constexpr bool check(const options_type& options, error& reason)
     {
         using batten::detail::fail;
+        using batten::detail::require_batch_limit;
+        using batten::detail::require_positive;
         if (!options.edges.check(reason))
             return false;
-        const auto positive = [&](std::size_t value, std::string_view name) {
-            return value != 0 || fail(reason, error::of(errors::argument_not_positive, 0, {}, name));
-        };
-        if (!positive(options.rows, "rows") || !positive(options.budget, "budget") ||
-            !positive(options.capacity, "capacity") || !positive(options.priorities, "priorities"))
+        if (!require_batch_limit(options.max_rows, options.max_cells, reason) ||
+            !require_positive(options.capacity, "capacity", reason) ||
+            !require_positive(options.priorities, "priorities", reason))
             return false;
-        if (options.rows == no_limit && options.budget == no_limit)
-            return fail(reason, error::of(errors::batches_unlimited));
-        if (options.edges.limit() > options.budget)
-            return fail(reason, error::of(errors::width_past_maximum, options.edges.limit(), options.budget));
+        if (options.edges.limit() > options.max_cells)
+            return fail(reason, error::of(errors::edge_over_max_cells, options.edges.limit(), options.max_cells));
         const auto overflows = [&](std::size_t count, std::size_t bytes_each) {
             std::size_t bytes = 0;
             return (!batten::detail::multiply(count, bytes_each, bytes) || bytes > batten::detail::size_limit / 2) &&
                    !fail(reason, error::of(errors::size_overflow, count, bytes_each));
         };
-        if (overflows(options.capacity, bytes_a_request) || overflows(options.priorities, bytes_a_priority(options)))
+        if (overflows(options.capacity, bytes_per_request) || overflows(options.priorities, bytes_per_priority(options)))
             return false;
         const auto not_negative = [&](const duration_of<Time>& duration, std::string_view name) {
             return !(duration < duration_of<Time>{}) ||
                    fail(reason, error::of(errors::argument_negative, {}, {}, name));
         };
-        return not_negative(options.max_wait, "max_wait") && not_negative(options.lead, "lead");
+        return not_negative(options.max_queue_delay, "max_queue_delay") &&
+               not_negative(options.deadline_margin, "deadline_margin");
     }
 
     constexpr bool accepts(const request_type& arriving, error& reason) const noexcept
@@ -328,7 +271,7 @@ private:
             return refuse(errors::priority_out_of_range, arriving.priority, options_.priorities);
         if (arriving.deadline && !(*now_ < *arriving.deadline))
             return refuse(errors::request_expired);
-        if (ids_.find(arriving.id) != nobody)
+        if (ids_.find(arriving.id) != no_slot)
             return refuse(errors::request_duplicate);
         if (pending_ == slots_.size())
             return refuse(errors::queue_full, pending_);
@@ -345,68 +288,58 @@ private:
         if (another && (!earliest || *another < *earliest))
             earliest = another;
     }
-    // arrival + max_wait, never where that is past the last time that there is.
-    constexpr std::optional<Time> has_waited_from(const Time& arrival) const
+    // From when on a request that arrived then has waited max_queue_delay; nothing for never.
+    constexpr std::optional<Time> delayed_from(const Time& arrival) const
     {
-        std::optional<Time> last;
-        if constexpr (std::numeric_limits<Time>::is_specialized)
-            last = std::numeric_limits<Time>::max();
-        else if constexpr (requires { { Time::max() } -> std::same_as<Time>; })  // as std::chrono has it
-            last = Time::max();
-        if (last && Time{} < arrival && *last - arrival < options_.max_wait)
-            return std::nullopt;
-        return Time(arrival + options_.max_wait);
+        return detail::time_after(arrival, options_.max_queue_delay);
     }
-    constexpr bool has_passed(const Time& deadline) const { return !(*now_ < deadline); }
-    constexpr bool is_near(const Time& deadline) const
-    {
-        return has_passed(deadline) || (duration_of<Time>{} < options_.lead && !(options_.lead < deadline - *now_));
-    }
+    // From when on a deadline is near.
+    constexpr Time near_from(const Time& deadline) const { return detail::time_before(deadline, options_.deadline_margin); }
+    constexpr bool has_come(const Time& time) const { return !(*now_ < time); }
 
     // ---- buckets and their lists ----------------------------------------------------------------------------------------
 
-    constexpr std::size_t bucket_of(std::size_t length) const noexcept
-    {
-        const auto edges = options_.edges.edges();
-        return static_cast<std::size_t>(std::lower_bound(edges.begin(), edges.end(), length) - edges.begin());
-    }
     constexpr std::size_t most_rows(std::size_t b) const noexcept
     {
-        return batten::detail::rows_within(options_.rows, options_.budget, options_.edges.edges()[b]);
+        return batten::detail::rows_within(options_.max_rows, options_.max_cells, options_.edges.edges()[b]);
     }
     constexpr list& list_of(const slot_entry& entry) noexcept
     {
         return lists_[entry.bucket * options_.priorities + entry.waiting.priority];
     }
     constexpr bool is_full(std::size_t b) const noexcept { return buckets_[b].count >= most_rows(b); }
-    constexpr bool has_waited(const slot_entry& entry) const { return !(*now_ - entry.waiting.arrival < options_.max_wait); }
+    constexpr bool has_waited(const slot_entry& entry) const
+    {
+        const std::optional<Time> from = delayed_from(entry.waiting.arrival);
+        return from && has_come(*from);
+    }
 
     // visit(slot) for each of a bucket, by priority and age; it may remove the slot.
     template <class Visit>
     constexpr void each_of(std::size_t b, Visit visit)
     {
         for (std::size_t p = 0; p < options_.priorities; ++p)
-            for (std::size_t slot = lists_[b * options_.priorities + p].first; slot != nobody;)
+            for (std::size_t slot = lists_[b * options_.priorities + p].first; slot != no_slot;)
                 visit(std::exchange(slot, slots_[slot].next));
     }
-    // Whoever had the deadline that is known may have left: a near one is looked for.
+    // The request of the known deadline may have left: then the earliest one is searched for.
     constexpr bool has_near_deadline(std::size_t b)
     {
         std::optional<Time>& deadline = buckets_[b].deadline;
-        if (!deadline || !is_near(*deadline))
+        if (!deadline || !has_come(near_from(*deadline)))
             return false;
         deadline.reset();
         each_of(b, [&](std::size_t slot) { keep_earlier(deadline, slots_[slot].waiting.deadline); });
-        return deadline && is_near(*deadline);
+        return deadline && has_come(near_from(*deadline));
     }
 
-    // The first of each list is the oldest of it: times never go back. Requires: the bucket is not empty.
+    // The first of each list is its oldest. Requires: the bucket is not empty.
     constexpr std::size_t oldest_of(std::size_t b) const noexcept
     {
-        std::size_t oldest = nobody;
+        std::size_t oldest = no_slot;
         for (std::size_t p = 0; p < options_.priorities; ++p) {
             const std::size_t first = lists_[b * options_.priorities + p].first;
-            if (first != nobody && (oldest == nobody || slots_[first].ticket < slots_[oldest].ticket))
+            if (first != no_slot && (oldest == no_slot || slots_[first].ticket < slots_[oldest].ticket))
                 oldest = first;
         }
         return oldest;
@@ -414,7 +347,7 @@ private:
     constexpr std::size_t most_urgent_of(std::size_t b) const noexcept
     {
         std::size_t p = b * options_.priorities;
-        while (lists_[p].first == nobody)
+        while (lists_[p].first == no_slot)
             ++p;
         return lists_[p].first;
     }
@@ -424,17 +357,17 @@ private:
         slot_entry& entry = slots_[slot];
         list& in = list_of(entry);
         entry.previous = std::exchange(in.last, slot);
-        entry.next = nobody;
-        (entry.previous == nobody ? in.first : slots_[entry.previous].next) = slot;
+        entry.next = no_slot;
+        (entry.previous == no_slot ? in.first : slots_[entry.previous].next) = slot;
         ++buckets_[entry.bucket].count;
     }
-    // Takes a request out of its list, and out of everything.
+    // Removes a request from its list and the table, and frees its slot.
     constexpr request_type remove(std::size_t slot) noexcept
     {
         slot_entry& entry = slots_[slot];
         list& in = list_of(entry);
-        (entry.previous == nobody ? in.first : slots_[entry.previous].next) = entry.next;
-        (entry.next == nobody ? in.last : slots_[entry.next].previous) = entry.previous;
+        (entry.previous == no_slot ? in.first : slots_[entry.previous].next) = entry.next;
+        (entry.next == no_slot ? in.last : slots_[entry.next].previous) = entry.previous;
         bucket& of = buckets_[entry.bucket];
         if (--of.count == 0)
             of.deadline.reset();
@@ -446,36 +379,36 @@ private:
 
     // ---- leaving --------------------------------------------------------------------------------------------------------
 
-    constexpr departure<Time> take(std::size_t b) noexcept
+    constexpr ready_batch<Time> take(std::size_t b) noexcept
     {
         const std::size_t rows = std::min(buckets_[b].count, most_rows(b));
-        const departure_reason reason = rows == most_rows(b)               ? departure_reason::filled
-                                        : draining_                        ? departure_reason::drained
-                                        : has_waited(slots_[oldest_of(b)]) ? departure_reason::waited
-                                                                           : departure_reason::deadline;
+        const ready_reason reason = rows == most_rows(b)               ? ready_reason::filled
+                                        : draining_                        ? ready_reason::drained
+                                        : has_waited(slots_[oldest_of(b)]) ? ready_reason::queue_delay
+                                                                           : ready_reason::deadline;
         for (std::size_t row = 0; row < rows; ++row) {
             const std::size_t oldest = oldest_of(b);
             left_[row] = remove(has_waited(slots_[oldest]) ? oldest : most_urgent_of(b));
         }
         return leave(rows, options_.edges.edges()[b], reason);
     }
-    constexpr departure<Time> leave(std::size_t rows, std::size_t width, departure_reason reason) const noexcept
+    constexpr ready_batch<Time> leave(std::size_t rows, std::size_t width, ready_reason reason) const noexcept
     {
         return {std::span(left_).first(rows), width, reason};
     }
 
-    // Takes out those whose deadlines have passed, bucket by bucket, and returns how many.
+    // Removes the requests whose deadlines have passed, bucket by bucket, and returns how many they were.
     constexpr std::size_t expire()
     {
         std::size_t expired = 0;
         for (std::size_t b = 0; b < buckets_.size(); ++b) {
             std::optional<Time>& earliest = buckets_[b].deadline;
-            if (!earliest || !has_passed(*earliest))
+            if (!earliest || !has_come(*earliest))
                 continue;
             earliest.reset();
             each_of(b, [&](std::size_t slot) {
                 const std::optional<Time>& deadline = slots_[slot].waiting.deadline;
-                if (deadline && has_passed(*deadline))
+                if (deadline && has_come(*deadline))
                     left_[expired++] = remove(slot);
                 else
                     keep_earlier(earliest, deadline);
@@ -489,18 +422,18 @@ private:
     std::vector<list> lists_;  // by bucket and priority
     std::vector<bucket> buckets_;
     detail::id_table ids_;
-    std::vector<request_type> left_;  // first, those who left last
+    std::vector<request_type> left_;  // the requests of the last poll that returned some
     std::size_t free_ = 0;            // the first free slot
     std::size_t pending_ = 0;
     std::uint64_t tickets_ = 0;
-    std::optional<Time> now_{};  // the latest time that it was told
+    std::optional<Time> now_{};       // the latest time given
     bool draining_ = false;
 };
 
-// A request_queue for several threads: every call holds the mutex, any type with lock() and unlock(), for as long as it takes.
+// A request_queue for several threads: every call holds the mutex, of any type with lock() and unlock(), until it returns.
 //
-// Requires  one thread at a time polls: what poll returned is valid until the next poll. Any number push, cancel and ask.
-// Ensures   as request_queue, in the order in which the calls got the mutex.
+// Requires  polls by one thread at a time, since a batch is valid until the next poll. Other calls may come from any thread.
+// Order     calls take effect in the order in which they acquire the mutex.
 template <time_value Time, class Mutex = std::mutex>
 class shared_request_queue {
 public:
@@ -522,7 +455,7 @@ public:
     }
     request_type cancel(std::uint64_t id) { return try_cancel(id).value(); }
 
-    [[nodiscard]] std::optional<departure<Time>> poll(Time now)
+    [[nodiscard]] std::optional<ready_batch<Time>> poll(Time now)
     {
         const std::lock_guard lock(mutex_);
         return queue_.poll(now);
