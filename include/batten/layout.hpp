@@ -38,7 +38,8 @@ struct no_overflow {};
 //     static constexpr bool is_one_row, tail_is_segment;              may be left out: whether there is always one row, and
 //                                                                     whether pads after its segments count as one more
 //
-// The engine checks before the first write that slices lie in their sequences and segments do not overlap.
+// The engine checks before the first write that slices are within their sequences, and that segments and their slots do not
+// overlap.
 
 // The padded layout: one sequence a row, padded to one width.
 template <padding_side Side, length_strategy Length, overflow_policy Overflow = reject>

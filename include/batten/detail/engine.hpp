@@ -101,7 +101,7 @@ public:
         return row_length(r, unused);
     }
 
-    // Writes every field. Requires: measure said yes, for the same inputs. Rows go to the executor in pieces of some 64 Ki
+    // Writes every field. Requires: measure returned true for the same inputs. Rows go to the executor in pieces of some 64 Ki
     // cells, and are written by one of its calls each.
     template <executor Executor, class... Field>
     constexpr void fill(const measured& found, const Executor& run, const bound_field<Field>&... out) const
@@ -375,7 +375,7 @@ private:
         }
     }
 
-    // The row of one segment, wherever its cells lie.
+    // The row of one segment, wherever its cells are.
     template <class Field, class Value>
     static constexpr void write_cells(const Field& field, const segment_view<In>& view, std::span<Value> cells)
     {
@@ -461,7 +461,7 @@ private:
     const In& in_;
 };
 
-// The fields of List at work, their memory not known yet. List is Fields, and perhaps reports behind them.
+// The fields of List at work, their memory not known yet. List is Fields, and perhaps reports after them.
 template <class List, class Fields, std::size_t... I>
 constexpr auto bind_each(const Fields& objects, std::index_sequence<I...>) noexcept
 {
