@@ -41,7 +41,7 @@ struct bucket {
     friend constexpr bool operator==(const bucket&, const bucket&) noexcept = default;
 };
 
-// What a bucketed call would write: its batches, narrowest first, one behind the other.
+// What a bucketed call would write: its batches, narrowest first, one after the other.
 template <class Fields>
 struct bucketed_shape : detail::shape_elements<bucketed_shape<Fields>, Fields> {
     std::vector<bucket> buckets{};  // those that have rows
@@ -118,7 +118,7 @@ private:
             return all.subspan(b.first_cell, b.rows * b.width);
     }
 
-    basic_batch<Fields> storage_{};  // the batches one behind the other
+    basic_batch<Fields> storage_{};  // the batches one after the other
     detail::buffer<std::size_t> order_{};
     detail::buffer<bucket> buckets_{};
     detail::buffer<bucket> spare_{};  // counted into first, so that an error leaves buckets_ as it is
@@ -179,7 +179,7 @@ public:
         return try_shape(in).value();
     }
 
-    // Writes into the caller's memory: the batches one behind the other, narrowest first, and the order map. Never allocates.
+    // Writes into the caller's memory: the batches one after the other, narrowest first, and the order map. Never allocates.
     //
     // Shapes    order [rows of the inputs]: row i of the batches is the caller's row order[i]; each other span as shape() says.
     // Returns   the sum over the batches; shape() tells them apart.

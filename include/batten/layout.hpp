@@ -50,7 +50,7 @@ struct no_overflow {};
 // Requires  pure functions. Every segment has length == columns_of(options.targets, kept), and first_column, counted from the
 //           row's first real token, at or after the end of the segment before it.
 // Ensures   the segments of row r are the same at each call. The engine checks before the first write, in every build, that
-//           slices are inside their sequences, and that segments do not overlap and are counted right.
+//           slices are inside their sequences, and that segments and their slots do not overlap and are counted right.
 template <class Layout>
 concept layout = requires {
     typename Layout::side_type;

@@ -520,8 +520,8 @@ TEST_CASE("a batch whose rows hold several sequences, or none, is no prefill")
     CHECK(refused(pieces, {0, 2}) == error_is(errors::prefill_row_shared, 0));
     CHECK(refused({}, {0, 0, 0}) == error_is(errors::prefill_row_shared, 0));
     CHECK(mask.untouched());
-    CHECK(decoding::try_start({}, pack(batten::packed(two, batten::bins{pieces, std::vector<std::size_t>{0, 1, 2}})), 6, memory)
-              .has_value());
+    const std::vector<std::size_t> one_each{0, 1, 2};
+    CHECK(decoding::try_start({}, pack(batten::packed(two, batten::bins{pieces, one_each})), 6, memory).has_value());
 }
 
 TEST_CASE("a step's first columns are those of the cache")

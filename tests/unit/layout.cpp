@@ -339,6 +339,8 @@ enum class lie {
     slice_begins_past_end,
     longer_than_kept,
     wrong_first_segment,
+    smaller_slot,
+    look_ahead,
     fewer_columns_than_targets
 };
 
@@ -379,6 +381,10 @@ struct lying {
         }
         if (What == lie::longer_than_kept)
             s.length += 1;
+        if (What == lie::smaller_slot)
+            s.slot = 1;
+        if (What == lie::look_ahead)
+            s.length = s.kept == 0 ? 0 : s.kept - 1;
         if (What == lie::fewer_columns_than_targets)
             s.length = 0;
         sink(s);
@@ -410,6 +416,24 @@ TEST_CASE("a layout whose segments overlap, or lie beyond all columns, is an err
     const ragged rows{{1, 2}, {3}};
     CHECK(call_error(liar<lie::overlap>{{.pad_id = 0}}, rows) == error_is(errors::segment_misplaced, 0, 0, 2));
     CHECK(call_error(liar<lie::overflow>{{.pad_id = 0}}, rows).code == errors::segment_misplaced);
+}
+
+TEST_CASE("a layout whose slot is smaller than its segment is an error before anything is written")
+{
+    CHECK(call_error(liar<lie::smaller_slot>{{.pad_id = 0}}, ragged{{1}, {2, 3}}) == error_is(errors::slot_too_small, 1, 2, 1));
+}
+
+TEST_CASE("a layout may keep a token for look-ahead under next_token alone")
+{
+    const liar<lie::look_ahead> next{{.pad_id = 0, .targets = batten::next_token}};
+    const auto batch = next(ragged{{1, 2, 3}, {4, 5}});
+    CHECK(line_of(batch.token_ids()) == line{1, 2, 4, 0});
+    CHECK(line_of(batch.labels()) == line{2, 3, 5, -100});
+    CHECK(batch.summary().targets == 3);
+    CHECK(call_error(next, ragged{{1, 2}, {3}}, ragged{{1, 2}, {4, 5}}).code == errors::segment_columns_wrong);
+    for (const auto targets : {batten::model_shifts, batten::same_position})
+        CHECK(call_error(liar<lie::look_ahead>{{.pad_id = 0, .targets = targets}}, ragged{{1, 2}, {4, 5}}) ==
+              error_is(errors::segment_columns_wrong, 0, 1, 2));
 }
 
 TEST_CASE("a layout that counts its segments wrong is an error before anything is written")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The binned layout: several sequences a row.
+// The packed layout: several sequences a row.
 
 #include "support.hpp"
 
@@ -25,8 +25,8 @@ const std::vector<piece> pieces{{3, 0, 2}, {0, 0, 3}, {1, 0, 1}, {2, 0, 0}};
 const std::vector<std::size_t> offsets{0, 2, 4};
 const batten::bins two_bins{pieces, offsets};
 
-using binning = batten::packed_collator<>;
-const binning to_six{{.pad_id = 0, .length = {6}}};
+using packing = batten::packed_collator<>;
+const packing to_six{{.pad_id = 0, .length = {6}}};
 
 constexpr bool bins_in_constant_evaluation()
 {
@@ -35,7 +35,7 @@ constexpr bool bins_in_constant_evaluation()
     const std::array<std::span<const int>, 2> sequences{first, second};
     const std::array<piece, 2> in{{{1, 0, 1}, {0, 0, 2}}};
     const std::array<std::size_t, 2> at{0, 2};
-    const binning collate{{.pad_id = 0, .length = {4}}};
+    const packing collate{{.pad_id = 0, .length = {4}}};
     const auto batch = collate(batten::packed(sequences, {in, at}));
     return tests::holds(batch.token_ids(), {9, 7, 8, 0}) && tests::holds(batch.segment_ids(), {1, 2, 2, 0});
 }
@@ -72,14 +72,14 @@ TEST_CASE("bins pad on the left, too, and to the widest of them")
 
 TEST_CASE("slots begin at multiples; the gaps are pads")
 {
-    const binning collate{{.pad_id = 9, .length = {8}}};
+    const packing collate{{.pad_id = 9, .length = {8}}};
     const auto batch = collate(batten::packed(four, {pieces, offsets, 4}));
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{5, 6, 9, 9, 1, 2, 3, 9}, {4, 9, 9, 9, 9, 9, 9, 9}});
     CHECK(grid_of(batch.view<batten::segment_ids>()) == grid{{1, 1, 0, 0, 2, 2, 2, 0}, {1, 0, 0, 0, 0, 0, 0, 0}});
     // An empty piece takes no slot, also where the row is full.
     const std::vector<piece> full{{0, 0, 3}, {2, 0, 0}};
     const std::vector<std::size_t> one{0, 2};
-    const binning exact{{.pad_id = 9, .length = {3}}};
+    const packing exact{{.pad_id = 9, .length = {3}}};
     CHECK(line_of(exact(batten::packed(four, {full, one, 4})).token_ids()) == line{1, 2, 3});
 }
 
@@ -88,14 +88,14 @@ TEST_CASE("a sequence that is cut trains a token less without overlap, and all o
     const ragged one{{1, 2, 3, 4, 5, 6}};
     const std::vector<std::size_t> at{0, 1, 2};
     const std::vector<piece> cut{{0, 0, 3}, {0, 3, 3}};
-    const binning collate{{.pad_id = 0, .length = {3}}};
+    const packing collate{{.pad_id = 0, .length = {3}}};
     const auto apart = collate(batten::packed(one, {cut, at}));
     CHECK(grid_of(apart.view<batten::labels>()) == grid{{-100, 2, 3}, {-100, 5, 6}});
     CHECK(grid_of(apart.view<batten::position_ids>()) == grid{{0, 1, 2}, {0, 1, 2}});
     CHECK(apart.summary().targets == 4);
 
     const std::vector<piece> overlapping{{0, 0, 4}, {0, 3, 3}};
-    const binning to_four{{.pad_id = 0, .length = {4}}};
+    const packing to_four{{.pad_id = 0, .length = {4}}};
     const auto together = to_four(batten::packed(one, {overlapping, at}));
     CHECK(grid_of(together.view<batten::labels>()) == grid{{-100, 2, 3, 4}, {-100, 5, 6, -100}});
     CHECK(together.summary().targets == 5);
@@ -111,7 +111,7 @@ TEST_CASE("next_token_drop_last: pieces share the token between them")
     const ragged one{{1, 2, 3, 4, 5}};
     const std::vector<std::size_t> at{0, 1, 2};
     const std::vector<piece> overlapping{{0, 0, 3}, {0, 2, 3}};
-    const binning collate{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {2}}};
+    const packing collate{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {2}}};
     const auto batch = collate(batten::packed(one, {overlapping, at}));
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{1, 2}, {3, 4}});
     CHECK(grid_of(batch.view<batten::labels>()) == grid{{2, 3}, {4, 5}});
@@ -159,7 +159,7 @@ TEST_CASE("bins that do not fit their sequences are errors before the first writ
     CHECK(error_of({{0, 4, 0}}, {0, 1}).code == errors::slice_outside_sequence);
 }
 
-TEST_CASE("what a packer yields goes straight into the binned layout, and every token arrives, once")
+TEST_CASE("what a packer yields goes straight into the packed layout, and every token arrives, once")
 {
     namespace plan = batten::plan;
     ragged sequences;
@@ -174,10 +174,10 @@ TEST_CASE("what a packer yields goes straight into the binned layout, and every 
             sequences.back().push_back(next_token++);
     }
     for (const std::size_t multiple : {1U, 8U}) {
-        const plan::packing_options packing{.capacity = 96, .slot_multiple = multiple, .bins_multiple = 4};
+        const plan::packing_options wanted{.capacity = 96, .slot_multiple = multiple, .bins_multiple = 4};
         const batten::packed_collator<> collate{{.pad_id = 1 << 20, .length = {96}}};
         for (const plan::packing& packed :
-             {plan::pack_next_fit(lengths, packing), plan::pack_best_fit(lengths, packing), plan::pack_tight(lengths, packing)}) {
+             {plan::pack_next_fit(lengths, wanted), plan::pack_best_fit(lengths, wanted), plan::pack_tight(lengths, wanted)}) {
             const auto batch = collate(batten::packed(sequences, packed));
             CHECK(batch.rows() == packed.size());
             CHECK(batch.rows() % 4 == 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The packed layout, and the fields that speak of it.
+// The varlen layout, and the fields that only it has.
 
 #include "support.hpp"
 
@@ -18,9 +18,9 @@ using tests::ragged;
 
 namespace {
 
-using packing = batten::varlen_collator<>;
+using varlen = batten::varlen_collator<>;
 template <class Length, batten::trailing_pads Tail = batten::trailing_pads::own_segment>
-using packing_to = batten::varlen_collator<Length, batten::varlen_fields, Tail>;
+using varlen_to = batten::varlen_collator<Length, batten::varlen_fields, Tail>;
 
 const ragged four{{1, 2, 3}, {4}, {}, {5, 6}};
 
@@ -29,7 +29,7 @@ constexpr bool packs_in_constant_evaluation()
     const std::array<int, 2> first{7, 8};
     const std::array<int, 1> second{9};
     const std::array<std::span<const int>, 2> sequences{first, second};
-    const packing_to<batten::round_up_to<4>> collate{{.pad_id = 0}};
+    const varlen_to<batten::round_up_to<4>> collate{{.pad_id = 0}};
     const auto batch = collate(sequences);
     return batch.rows() == 1 && tests::holds(batch.token_ids(), {7, 8, 9, 0}) && tests::holds(batch.cu_seqlens(), {0, 2, 3, 4});
 }
@@ -49,9 +49,9 @@ struct long_sequences {
 
 }  // namespace
 
-TEST_CASE("packed sequences lie one behind the other, with positions and targets of their own")
+TEST_CASE("varlen sequences follow one another, with positions and targets of their own")
 {
-    const packing collate{{.pad_id = 0}};
+    const varlen collate{{.pad_id = 0}};
     const auto batch = collate(four);
     CHECK(batch.rows() == 1);
     CHECK(batch.width() == 6);
@@ -65,16 +65,16 @@ TEST_CASE("packed sequences lie one behind the other, with positions and targets
 
 TEST_CASE("rule 7: cu_seqlens is int32, has segments + 1 entries and starts with 0; an empty sequence repeats an offset")
 {
-    const packing collate{{.pad_id = 0}};
+    const varlen collate{{.pad_id = 0}};
     const auto batch = collate(four);
     static_assert(std::is_same_v<decltype(batch.cu_seqlens()), std::span<const std::int32_t>>);
     CHECK(line_of(batch.cu_seqlens()) == line{0, 3, 4, 4, 6});
     CHECK(batch.shape().elements<batten::cu_seqlens>() == 5);
 }
 
-TEST_CASE("rule 2: a packed batch of nothing is one row of width 0, and cu_seqlens is {0}")
+TEST_CASE("rule 2: an empty varlen batch is one row of width 0, and cu_seqlens is {0}")
 {
-    const packing collate{{.pad_id = 0}};
+    const varlen collate{{.pad_id = 0}};
     const auto batch = collate(ragged{});
     CHECK(batch.rows() == 1);
     CHECK(batch.width() == 0);
@@ -83,14 +83,14 @@ TEST_CASE("rule 2: a packed batch of nothing is one row of width 0, and cu_seqle
     const auto empty = collate(ragged{{}, {}});
     CHECK(line_of(empty.cu_seqlens()) == line{0, 0, 0});
 
-    const packing_to<batten::static_length<4>> fixed{{.pad_id = 9}};
+    const varlen_to<batten::static_length<4>> fixed{{.pad_id = 9}};
     CHECK(line_of(fixed(ragged{}).cu_seqlens()) == line{0, 4});
     CHECK(line_of(fixed(ragged{}).token_ids()) == line{9, 9, 9, 9});
 }
 
 TEST_CASE("rule 7: a pad tail is a segment of its own, or none by name")
 {
-    const packing_to<batten::round_up_to<8>> training{{.pad_id = 0}};
+    const varlen_to<batten::round_up_to<8>> training{{.pad_id = 0}};
     const auto batch = training(four);
     CHECK(batch.width() == 8);
     CHECK(line_of(batch.cu_seqlens()) == line{0, 3, 4, 4, 6, 8});
@@ -100,26 +100,26 @@ TEST_CASE("rule 7: a pad tail is a segment of its own, or none by name")
     CHECK(batch.shape().elements<batten::cu_seqlens>() == 6);
     CHECK(batch.shape().elements<batten::lengths>() == 4);
 
-    const packing_to<batten::round_up_to<8>, batten::trailing_pads::excluded> inference{{.pad_id = 0}};
+    const varlen_to<batten::round_up_to<8>, batten::trailing_pads::excluded> inference{{.pad_id = 0}};
     CHECK(line_of(inference(four).cu_seqlens()) == line{0, 3, 4, 4, 6});
 
     // No pads, no tail.
     CHECK(line_of(training(ragged{{1, 2, 3, 4, 5, 6, 7, 8}}).cu_seqlens()) == line{0, 8});
     // A tail may be the longest segment.
-    const packing_to<batten::fixed_length> wide{{.pad_id = 0, .length = {16}}};
+    const varlen_to<batten::fixed_length> wide{{.pad_id = 0, .length = {16}}};
     CHECK(wide(four).summary().max_seqlen == 10);
 }
 
-TEST_CASE("next_token_drop_last packs one column less of each sequence")
+TEST_CASE("next_token_drop_last takes one column less of each sequence")
 {
-    const packing collate{{.pad_id = 0, .targets = batten::next_token_drop_last}};
+    const varlen collate{{.pad_id = 0, .targets = batten::next_token_drop_last}};
     const auto batch = collate(four);
     CHECK(line_of(batch.token_ids()) == line{1, 2, 5});
     CHECK(line_of(batch.labels()) == line{2, 3, 6});
     CHECK(line_of(batch.cu_seqlens()) == line{0, 2, 2, 2, 3});
 }
 
-TEST_CASE("a packed batch goes into the caller's memory, cu_seqlens with it")
+TEST_CASE("a varlen batch goes into the caller's memory, cu_seqlens with it")
 {
     using fields =
         batten::fields<batten::token_ids<std::int32_t>, batten::cu_seqlens<std::int64_t>, batten::segment_ids<std::uint8_t>>;
@@ -134,7 +134,7 @@ TEST_CASE("a packed batch goes into the caller's memory, cu_seqlens with it")
     CHECK(line_of(memory.get<batten::segment_ids<std::uint8_t>>().cells()) == line{1, 1, 1, 2, 4, 4, 0, 0});
 }
 
-TEST_CASE("a selection and its columns are packed in its order")
+TEST_CASE("a selection and its columns come in its order")
 {
     using fields = batten::fields<batten::token_ids<>, batten::column<"weights", float>, batten::cu_seqlens<>>;
     const std::vector<std::vector<float>> weights{{1, 2, 3}, {4}, {}, {5, 6}};
@@ -150,10 +150,10 @@ TEST_CASE("a selection and its columns are packed in its order")
 
 TEST_CASE("a total over the limit, and one beyond the type of cu_seqlens, are errors before the first write")
 {
-    const packing_to<batten::fixed_length> collate{{.pad_id = 0, .length = {5}}};
+    const varlen_to<batten::fixed_length> collate{{.pad_id = 0, .length = {5}}};
     CHECK(call_error(collate, four) == error_is(errors::row_over_limit, 0, 6, 5));
 
-    // 2^31 tokens, which nobody has to store: the error comes before a token is read.
+    // 2^31 tokens, which are never stored: the error comes before a token is read.
     using fields = batten::fields<batten::attention_mask<std::uint8_t>, batten::cu_seqlens<>>;
     const batten::varlen_collator<batten::dynamic_length, fields> many{{}};
     const long_sequences half{2, std::size_t{1} << 30U};
@@ -170,9 +170,9 @@ TEST_CASE("a total over the limit, and one beyond the type of cu_seqlens, are er
     CHECK(line_of(bare(four).cu_seqlens()) == line{0, 3, 4, 4, 6});
 }
 
-TEST_CASE("everything that is an error of padded batches is one of packed batches")
+TEST_CASE("everything that is an error of padded batches is one of varlen batches")
 {
-    const packing collate{{.pad_id = 0}};
+    const varlen collate{{.pad_id = 0}};
     const std::vector<int> tokens{1, 2, 3};
     const std::vector<int> decreasing{0, 2, 1};
     CHECK(call_error(collate, batten::ragged_view(tokens, decreasing)).code == errors::offsets_decrease);

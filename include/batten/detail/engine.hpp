@@ -102,7 +102,7 @@ public:
         return row_length(r, unused);
     }
 
-    // Writes every field. Requires: measure said yes, for the same inputs. Rows go to the executor in pieces of some 64 Ki
+    // Writes every field. Requires: measure returned true for the same inputs. Rows go to the executor in pieces of some 64 Ki
     // cells, and are written by one of its calls each.
     template <executor Executor, class... Field>
     constexpr void fill(const measured& found, const Executor& run, const bound_field<Field>&... out) const

@@ -160,7 +160,7 @@ private:
         return batten::detail::draw(batten::detail::mix(key + of), index);
     }
 
-    // A probability as the number of the 2^32 values of 32 even bits that lie below it: the same on every platform.
+    // A probability as the number of the 2^32 values of 32 even bits that are below it: the same on every platform.
     static constexpr std::uint64_t threshold(double share) noexcept
     {
         return static_cast<std::uint64_t>(share * 4294967296.0 + 0.5);
