@@ -4,6 +4,7 @@
 #ifndef BATTEN_INPUTS_HPP_INCLUDED
 #define BATTEN_INPUTS_HPP_INCLUDED
 
+#include <batten/detail/ranges.hpp>
 #include <batten/error.hpp>
 #include <batten/integer.hpp>
 #include <batten/sequences.hpp>
@@ -11,9 +12,6 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <functional>
-#include <memory>
-#include <ranges>
 #include <span>
 #include <string_view>
 #include <tuple>
@@ -48,7 +46,7 @@ public:
     using element = std::invoke_result_t<const Projection&, detail::element_t<Samples>>;
 
     constexpr each_view(const Samples& samples, Projection projection)
-        : samples_(std::addressof(samples)), projection_(std::move(projection))
+        : samples_(&samples), projection_(std::move(projection))
     {
     }
 
@@ -56,13 +54,31 @@ public:
     [[nodiscard]] constexpr element operator[](std::size_t i) const
     {
         const auto begin = std::ranges::begin(*samples_);
-        return std::invoke(projection_, begin[static_cast<std::iter_difference_t<decltype(begin)>>(i)]);
+        return project(begin[static_cast<std::iter_difference_t<decltype(begin)>>(i)]);
     }
 
     [[nodiscard]] constexpr auto begin() const noexcept { return detail::index_iterator<each_view>(this, 0); }
     [[nodiscard]] constexpr auto end() const noexcept { return detail::index_iterator<each_view>(this, size()); }
 
 private:
+    // As std::invoke, whose header costs more to compile: a member of a sample or of what it points to, or a call.
+    constexpr element project(detail::element_t<Samples> sample) const
+    {
+        if constexpr (std::is_member_object_pointer_v<Projection>) {
+            if constexpr (requires { sample.*projection_; })
+                return sample.*projection_;
+            else
+                return (*sample).*projection_;
+        } else if constexpr (std::is_member_function_pointer_v<Projection>) {
+            if constexpr (requires { (sample.*projection_)(); })
+                return (sample.*projection_)();
+            else
+                return ((*sample).*projection_)();
+        } else {
+            return projection_(std::forward<detail::element_t<Samples>>(sample));
+        }
+    }
+
     const Samples* samples_;
     Projection projection_;
 };

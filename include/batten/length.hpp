@@ -3,6 +3,7 @@
 #ifndef BATTEN_LENGTH_HPP_INCLUDED
 #define BATTEN_LENGTH_HPP_INCLUDED
 
+#include <batten/detail/ranges.hpp>
 #include <batten/error.hpp>
 #include <batten/integer.hpp>
 
@@ -11,7 +12,6 @@
 #include <cstddef>
 #include <initializer_list>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <type_traits>
 #include <utility>

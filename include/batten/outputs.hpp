@@ -4,16 +4,16 @@
 #define BATTEN_OUTPUTS_HPP_INCLUDED
 
 #include <batten/detail/field_list.hpp>
+#include <batten/detail/ranges.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
 #include <batten/fields.hpp>
 #include <batten/inputs.hpp>
 #include <batten/shape.hpp>
 
+#include <compare>
 #include <concepts>
 #include <cstddef>
-#include <functional>
-#include <ranges>
 #include <span>
 #include <tuple>
 #include <type_traits>
@@ -190,7 +190,7 @@ constexpr bool are_apart(const bound_field<A>& a, const bound_field<B>& b)
         return true;
     const auto* const a_begin = reinterpret_cast<const std::byte*>(a.data);
     const auto* const b_begin = reinterpret_cast<const std::byte*>(b.data);
-    const std::less_equal<const std::byte*> at_most{};
+    const auto at_most = [](const std::byte* x, const std::byte* y) { return std::compare_three_way{}(x, y) <= 0; };
     return at_most(a_begin + a.elements * sizeof(*a.data), b_begin) ||
            at_most(b_begin + b.elements * sizeof(*b.data), a_begin);
 }

@@ -3,6 +3,7 @@
 #ifndef BATTEN_VARLEN_HPP_INCLUDED
 #define BATTEN_VARLEN_HPP_INCLUDED
 
+#include <batten/detail/ranges.hpp>
 #include <batten/detail/simd.hpp>
 #include <batten/detail/spans.hpp>
 #include <batten/error.hpp>
@@ -17,7 +18,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <ranges>
 #include <span>
 #include <string_view>
 #include <type_traits>

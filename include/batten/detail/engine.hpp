@@ -25,7 +25,6 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <tuple>
 #include <type_traits>

@@ -10,7 +10,6 @@
 #include <batten/outputs.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <tuple>
 #include <type_traits>
@@ -120,9 +119,9 @@ constexpr auto bind_fields(const Fields& objects) noexcept
     typename bound_list<List>::type bound;
     const auto bind_one = [&]<std::size_t I>(auto& out) {
         if constexpr (I < Fields::count)
-            out.field = std::addressof(objects.template at<I>());
+            out.field = &objects.template at<I>();
         else
-            out.field = std::addressof(report<typename field_list<List>::template type<I>>);
+            out.field = &report<typename field_list<List>::template type<I>>;
     };
     [&]<std::size_t... I>(std::index_sequence<I...>) {
         (bind_one.template operator()<I>(std::get<I>(bound)), ...);

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <span>
 #include <stdexcept>

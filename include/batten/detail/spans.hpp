@@ -3,11 +3,11 @@
 #ifndef BATTEN_DETAIL_SPANS_HPP_INCLUDED
 #define BATTEN_DETAIL_SPANS_HPP_INCLUDED
 
+#include <batten/detail/ranges.hpp>
 #include <batten/error.hpp>
 #include <batten/sequences.hpp>
 
 #include <cstddef>
-#include <ranges>
 #include <span>
 #include <string_view>
 #include <type_traits>
