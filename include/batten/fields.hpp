@@ -6,6 +6,7 @@
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
+#include <batten/half.hpp>
 #include <batten/inputs.hpp>
 #include <batten/integer.hpp>
 #include <batten/sequences.hpp>
@@ -48,19 +49,18 @@ private:
     static constexpr auto input(const auto& segment) { return segment.tokens().first(segment.length); }
 };
 
-// 1 | 0
-template <class T = std::int64_t>
-    requires std::is_arithmetic_v<T>
+// 1 | 0. T is a number, bfloat16 or float16.
+template <mask_element T = std::int64_t>
 struct attention_mask {
     using value_type = T;
     static constexpr std::string_view name = "attention_mask";
 
-    constexpr void write(const auto& /*segment*/, std::span<T> out) const { cells::fill(out, T{1}); }
+    constexpr void write(const auto& /*segment*/, std::span<T> out) const { cells::fill(out, one_of<T>); }
     constexpr void write_row(const auto& segment, std::span<T> out) const
     {
-        cells::fill_run(out, segment.first_column, segment.length, T{1}, T{0});
+        cells::fill_run(out, segment.first_column, segment.length, one_of<T>, T{});
     }
-    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{0}); }
+    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{}); }
 };
 
 // What position_ids writes on pads: the same value everywhere. 0 for most, 1 as HF generate, -1 as fairseq2.
@@ -126,8 +126,7 @@ struct position_ids {
 };
 
 // 1 on targets, 0 on the others (target_alignment, prompt lengths and the loss column say which) | 0
-template <class T = std::int64_t>
-    requires std::is_arithmetic_v<T>
+template <mask_element T = std::int64_t>
 struct loss_mask {
     using value_type = T;
     static constexpr std::string_view name = "loss_mask";
@@ -135,21 +134,21 @@ struct loss_mask {
     constexpr void write(const auto& segment, std::span<T> out) const
     {
         const auto targets = out.subspan(segment.targets_begin, segment.targets_end - segment.targets_begin);
-        cells::fill(out.first(segment.targets_begin), T{0});
+        cells::fill(out.first(segment.targets_begin), T{});
         if constexpr (std::remove_cvref_t<decltype(segment)>::has_loss)
-            cells::choose(segment.target_loss(), T{1}, T{0}, targets);
+            cells::choose(segment.target_loss(), one_of<T>, T{}, targets);
         else
-            cells::fill(targets, T{1});
-        cells::fill(out.subspan(segment.targets_end), T{0});
+            cells::fill(targets, one_of<T>);
+        cells::fill(out.subspan(segment.targets_end), T{});
     }
     template <class Segment>
         requires(!Segment::has_loss)
     constexpr void write_row(const Segment& segment, std::span<T> out) const
     {
-        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin, T{1},
-                        T{0});
+        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin, one_of<T>,
+                        T{});
     }
-    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{0}); }
+    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{}); }
 };
 
 // The target's token id on targets, ignore_index on the others | ignore_index
