@@ -6,6 +6,7 @@
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
+#include <batten/half.hpp>
 #include <batten/inputs.hpp>
 #include <batten/integer.hpp>
 #include <batten/sequences.hpp>
@@ -21,7 +22,9 @@ namespace batten {
 
 // ---- the built-in cell fields, [rows, width] ---------------------------------------------------------------------------
 
-// Tokens | pad_id. Tokens that T can't hold are an error; they are read for it only where T may not hold them.
+// Tokens | pad_id
+//
+// Errors  a token that T cannot hold. Tokens are checked only where T is narrower than their type.
 template <integer_number T = std::int64_t>
 struct token_ids {
     using value_type = T;
@@ -48,19 +51,18 @@ private:
     static constexpr auto input(const auto& segment) { return segment.tokens().first(segment.length); }
 };
 
-// 1 | 0
-template <class T = std::int64_t>
-    requires std::is_arithmetic_v<T>
+// 1 | 0. T is a number, bfloat16 or float16.
+template <mask_element T = std::int64_t>
 struct attention_mask {
     using value_type = T;
     static constexpr std::string_view name = "attention_mask";
 
-    constexpr void write(const auto& /*segment*/, std::span<T> out) const { cells::fill(out, T{1}); }
+    constexpr void write(const auto& /*segment*/, std::span<T> out) const { cells::fill(out, one_of<T>); }
     constexpr void write_row(const auto& segment, std::span<T> out) const
     {
-        cells::fill_run(out, segment.first_column, segment.length, T{1}, T{0});
+        cells::fill_run(out, segment.first_column, segment.length, one_of<T>, T{});
     }
-    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{0}); }
+    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{}); }
 };
 
 // What position_ids writes on pads: the same value everywhere. 0 for most, 1 as HF generate, -1 as fairseq2.
@@ -80,7 +82,7 @@ struct pad_position {
     }
 };
 
-// What position_ids writes on pads: positions that count on past the last token. Where pads come after the tokens alone.
+// What position_ids writes on pads: the positions after that of the last token. Only where all pads come after the tokens.
 struct continue_positions {
     static constexpr bool needs_pads_last = true;
 
@@ -126,8 +128,7 @@ struct position_ids {
 };
 
 // 1 on targets, 0 on the others (target_alignment, prompt lengths and the loss column say which) | 0
-template <class T = std::int64_t>
-    requires std::is_arithmetic_v<T>
+template <mask_element T = std::int64_t>
 struct loss_mask {
     using value_type = T;
     static constexpr std::string_view name = "loss_mask";
@@ -135,21 +136,21 @@ struct loss_mask {
     constexpr void write(const auto& segment, std::span<T> out) const
     {
         const auto targets = out.subspan(segment.targets_begin, segment.targets_end - segment.targets_begin);
-        cells::fill(out.first(segment.targets_begin), T{0});
+        cells::fill(out.first(segment.targets_begin), T{});
         if constexpr (std::remove_cvref_t<decltype(segment)>::has_loss)
-            cells::choose(segment.target_loss(), T{1}, T{0}, targets);
+            cells::choose(segment.target_loss(), one_of<T>, T{}, targets);
         else
-            cells::fill(targets, T{1});
-        cells::fill(out.subspan(segment.targets_end), T{0});
+            cells::fill(targets, one_of<T>);
+        cells::fill(out.subspan(segment.targets_end), T{});
     }
     template <class Segment>
         requires(!Segment::has_loss)
     constexpr void write_row(const Segment& segment, std::span<T> out) const
     {
-        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin, T{1},
-                        T{0});
+        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin,
+                        one_of<T>, T{});
     }
-    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{0}); }
+    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{}); }
 };
 
 // The target's token id on targets, ignore_index on the others | ignore_index
@@ -199,7 +200,8 @@ struct labels {
 private:
     // Whether no target that is trained is the ignore index.
     template <class Segment, class Token>
-    static constexpr bool are_not_ignored(const Segment& segment, std::span<const Token> targets, std::size_t first, error& reason)
+    static constexpr bool are_not_ignored(const Segment& segment, std::span<const Token> targets, std::size_t first,
+                                          error& reason)
     {
         const integer& ignore_index = segment.values.ignore_index;
         if (ignore_index.is_negative() || !ignore_index.template fits<Token>()) [[likely]]
@@ -242,7 +244,7 @@ struct segment_ids {
 // column<"token_type_ids">, column<"weights", float>{.pad_value = 1.0F}: give the values as
 // inputs{..., .columns = columns{named<"weights">(weights)}}.
 //
-// Errors  an integer that T does not hold exactly, 2^24 + 1 in a float; a finite number that T makes infinite, 1e300 in a float.
+// Errors  an integer that T does not hold exactly (2^24 + 1 in a float); a finite number that T makes infinite (1e300).
 //         Looked for only where the type of the values is wider than T.
 template <fixed_string Name, class T = std::int64_t>
     requires std::is_arithmetic_v<T>
@@ -353,8 +355,8 @@ struct segment_rows : detail::segment_count<T, detail::count_row> {};
 template <integer_number T = std::int64_t>
 struct target_counts : detail::segment_count<T, detail::count_targets> {};
 
-// Where each segment of a packed batch begins, and where the last one ends: segments + 1 entries, from 0, what variable-length
-// attention kernels take. A pad tail that is a segment of its own has an entry, too.
+// The columns at which the segments of a varlen batch begin, and at which the last one ends: segments + 1 entries, from 0, as
+// variable-length attention kernels take them. Trailing pads that are a segment of their own have an entry, too.
 template <integer_number T = std::int32_t>
 struct cu_seqlens {
     using value_type = T;

@@ -82,6 +82,52 @@ std::size_t seen_by_a_loss(const Batch& batch, batten::target_alignment targets,
 constexpr std::array every_alignment{batten::same_position, batten::model_shifts, batten::next_token,
                                      batten::next_token_drop_last};
 
+// Masks of half floats: the bits of 1 by the definition of the format, and of 0.
+template <class T>
+void check_masks_of_halves(std::uint16_t one)
+{
+    using fields = batten::fields<batten::attention_mask<T>, batten::loss_mask<T>>;
+    using reference = batten::fields<batten::attention_mask<>, batten::loss_mask<>>;
+    std::vector<std::vector<std::uint8_t>> loss(3);
+    ragged rows(3);
+    for (std::size_t i = 0; i < 100; ++i)
+        rows[0].push_back(1), loss[0].push_back(static_cast<std::uint8_t>(i % 3));
+    rows[2] = {5, 6}, loss[2] = {0, 1};
+    const std::vector<int> prompts{7, 0, 0};
+    const auto bits_of = [one](const auto& cells) {
+        std::vector<std::uint16_t> bits;
+        for (const auto cell : cells)
+            if constexpr (batten::half<std::remove_const_t<decltype(cell)>>)
+                bits.push_back(cell.bits);
+            else
+                bits.push_back(cell != 0 ? one : std::uint16_t{0});
+        return bits;
+    };
+    const auto check = [&]<class Side, class In>(Side, const In& in) {
+        const auto batch = batten::collator<Side, batten::round_up_to<8>, batten::reject, fields>{{}}(in);
+        const auto expected = batten::collator<Side, batten::round_up_to<8>, batten::reject, reference>{{}}(in);
+        CHECK(bits_of(batch.attention_mask()) == bits_of(expected.attention_mask()));
+        CHECK(bits_of(batch.loss_mask()) == bits_of(expected.loss_mask()));
+    };
+    check(batten::pad_right{}, rows);
+    check(batten::pad_left{}, batten::inputs{rows, prompts});
+    check(batten::pad_right{}, batten::inputs{rows, prompts, loss});
+}
+
+TEST_CASE("masks of half floats hold 1 and 0 in their format")
+{
+    check_masks_of_halves<batten::bfloat16>(0x3F80);
+    check_masks_of_halves<batten::float16>(0x3C00);
+}
+
+constexpr bool halves_in_constant_evaluation()
+{
+    const std::array<std::array<int, 2>, 2> rows{{{1, 2}, {3, 4}}};
+    const auto batch = collator<batten::attention_mask<batten::float16>>{{}}(rows);
+    return batch.attention_mask()[3] == batten::float16{0x3C00};
+}
+static_assert(halves_in_constant_evaluation());
+
 // The cells of a column of T from one sequence of values, or why there are none.
 template <class T, class Source>
 batten::result<std::vector<T>> cells_of(const std::vector<Source>& values)
