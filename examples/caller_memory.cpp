@@ -30,8 +30,8 @@ int main()
         collate.into(sentences, batten::outputs{batten::set<batten::token_ids>(ids), batten::set<batten::attention_mask>(mask),
                                                 batten::set<batten::position_ids>(positions)});
     std::cout << totals.real_tokens << " real tokens, " << totals.padded_cells << " padded cells\n";
-    print("token_ids", batten::matrix_view(ids.data(), shape.rows, shape.width, shape.width));
-    print("attention_mask", batten::matrix_view(mask.data(), shape.rows, shape.width, shape.width));
+    print("token_ids", batten::matrix_view(ids.data(), shape.rows, shape.width));
+    print("attention_mask", batten::matrix_view(mask.data(), shape.rows, shape.width));
 
     // 3. Or one arena for two fields, with rows `row_stride` elements apart. What lies between the rows is left as it is: -7.
     constexpr std::size_t row_stride = 6;
@@ -41,7 +41,7 @@ int main()
     collate.into(sentences,
                  batten::outputs{batten::set<batten::token_ids>(first, row_stride), batten::set<batten::position_ids>(second, row_stride),
                                  batten::set<batten::attention_mask>(mask)});
-    print("the arena", batten::matrix_view(arena.data(), 2 * shape.rows, row_stride, row_stride));
+    print("the arena", batten::matrix_view(arena.data(), 2 * shape.rows, row_stride));
 
     // 4. What does not fit is an error before the first write. The try_ calls return it, the others throw it.
     const auto refused = collate.try_into(sentences, batten::outputs{batten::set<batten::token_ids>(std::span(ids).first(5)),

@@ -126,7 +126,7 @@ int main()
     const auto known = batten::each(live, [](const sequence& s) { return s.tokens.size(); });
     const auto computed = batten::each(live, &sequence::computed);
     const auto ids = batten::each(live, &sequence::id);
-    const batten::matrix_view<const serve::block_id> blocks(table.data(), places, columns, columns);
+    const batten::matrix_view<const serve::block_id> blocks(table.data(), places, columns);
 
     // The arrays, as large as the largest graph: a captured graph reads the same memory in every step. The block table has
     // notes, so that of a request that stays only new blocks are written.

@@ -26,8 +26,8 @@ struct piece {
 // Which pieces share a row, as a packer (plan/packing.hpp) or you yourself say: row b has pieces [offsets[b], offsets[b + 1]),
 // in this order, each from the next column on that is a multiple of slot_multiple.
 struct bins {
-    std::span<const piece> pieces{};
-    std::span<const std::size_t> offsets{};  // one more than rows
+    lasting_span<piece> pieces{};
+    lasting_span<std::size_t> offsets{};  // one more than rows
     std::size_t slot_multiple = 1;
 };
 
@@ -100,7 +100,7 @@ private:
 template <class Source>
 constexpr auto packed_inputs<Source>::bundle() const
 {
-    const auto source = detail::as_bundle(source_);
+    const auto source = bundle_of(source_);
     return packed_bundle<std::remove_cv_t<decltype(source)>>(source, bins_);
 }
 

@@ -161,7 +161,7 @@ public:
     template <collatable In>
     [[nodiscard]] constexpr result<shape_type> try_shape(const In& in) const
     {
-        const auto bundle = detail::as_bundle(in);
+        const auto bundle = bundle_of(in);
         shape_type shape;
         shape.buckets.resize(ladder_.size());
         routed found;
@@ -188,7 +188,7 @@ public:
                                        const Executor& run = {}) const
     {
         using written = detail::written_fields<Fields, Named...>;
-        const auto bundle = detail::as_bundle(in);
+        const auto bundle = bundle_of(in);
         auto bound = detail::bind_fields<written>(fields_of());
         routed found;
         error reason;
@@ -228,7 +228,7 @@ public:
     template <collatable In, executor Executor = serial>
     constexpr result<summary> try_collate(const In& in, batch_type& batches, const Executor& run = {}) const
     {
-        const auto bundle = detail::as_bundle(in);
+        const auto bundle = bundle_of(in);
         auto bound = detail::bind_fields<detail::with_reports<Fields>>(fields_of());
         detail::buffer<bucket>& counted = batches.spare_;
         detail::buffer<std::size_t> order;
@@ -312,7 +312,7 @@ private:
         const detail::engine<layout, options_type, Bundle> engine(options(), bundle);
         if (!bundle.check(reason))
             return false;
-        const std::size_t maximum = detail::max_width_of(options().length);
+        const std::size_t maximum = max_width_of(options().length);
         found.of.rows = found.of.segments = bundle.sequence_count();
         for (std::size_t r = 0; r < found.of.rows; ++r) {
             detail::measured row{.rows = r, .segments = r};

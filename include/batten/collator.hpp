@@ -50,6 +50,7 @@ constexpr Length default_length()
 // Everything that a collator can be told, as one aggregate: options{.pad_id = 0, .length = {512}}.
 template <class Layout, class Fields>
 struct options {
+    static_assert(detail::explain_layout<Layout>());
     static_assert(!detail::field_list<Fields>::template any<detail::needs_one_row> || requires { requires Layout::is_one_row; },
                   "batten: cu_seqlens belongs to the packed layout: use a varlen_collator; for padded rows see varlen.hpp");
     static constexpr bool needs_pad_id = detail::field_list<Fields>::template any<detail::uses_pad_id>;
@@ -80,6 +81,8 @@ struct options {
 // Cost     bytes written once, tokens read once; O(rows) to validate. A const collator may be used by many threads.
 template <class Layout, class Fields>
 class basic_collator {
+    static_assert(detail::explain_layout<Layout>() && detail::explain_fields<Fields>());
+
 public:
     using layout_type = Layout;
     using fields_type = Fields;
@@ -109,7 +112,7 @@ public:
     template <collatable In>
     [[nodiscard]] constexpr result<shape_type> try_shape(const In& in) const
     {
-        const auto bundle = detail::as_bundle(in);
+        const auto bundle = bundle_of(in);
         detail::measured found;
         error reason;
         if (!measure(bundle, detail::bind_fields<Fields>(options_.fields), found, reason))
@@ -130,7 +133,7 @@ public:
     constexpr result<summary> try_into(const In& in, const outputs<Named...>& out, const Executor& run = {}) const
     {
         using written = detail::written_fields<Fields, Named...>;
-        const auto bundle = detail::as_bundle(in);
+        const auto bundle = bundle_of(in);
         auto bound = detail::bind_fields<written>(options_.fields);
         detail::measured found;
         error reason;
@@ -165,7 +168,7 @@ public:
     template <collatable In, executor Executor = serial>
     constexpr result<summary> try_collate(const In& in, batch_type& batch, const Executor& run = {}) const
     {
-        const auto bundle = detail::as_bundle(in);
+        const auto bundle = bundle_of(in);
         auto bound = detail::bind_fields<typename batch_type::fields_type>(options_.fields);
         detail::measured found;
         error reason;
@@ -211,17 +214,30 @@ private:
             return true;
     }
 
+    // Whether layout and fields can be used with these inputs; a sentence for each that cannot.
+    template <class Bundle>
+    static consteval bool is_explained()
+    {
+        return detail::explain_layout_of<Layout, Bundle>() && detail::explain_writes<Fields, Bundle>();
+    }
+
     template <class Bundle, class Bound>
     constexpr bool measure(const Bundle& bundle, const Bound& bound, detail::measured& found, error& reason) const
     {
-        const detail::engine<Layout, options_type, Bundle> engine(options_, bundle);
-        return std::apply([&](const auto&... out) { return engine.measure(found, reason, out...); }, bound);
+        if constexpr (is_explained<Bundle>()) {
+            const detail::engine<Layout, options_type, Bundle> engine(options_, bundle);
+            return std::apply([&](const auto&... out) { return engine.measure(found, reason, out...); }, bound);
+        } else {
+            return false;
+        }
     }
     template <class Bundle, class Bound, class Executor>
     constexpr void fill(const Bundle& bundle, const Bound& bound, const detail::measured& found, const Executor& run) const
     {
-        const detail::engine<Layout, options_type, Bundle> engine(options_, bundle);
-        std::apply([&](const auto&... out) { engine.fill(found, run, out...); }, bound);
+        if constexpr (is_explained<Bundle>()) {
+            const detail::engine<Layout, options_type, Bundle> engine(options_, bundle);
+            std::apply([&](const auto&... out) { engine.fill(found, run, out...); }, bound);
+        }
     }
 
     static constexpr detail::extent extent_of(const detail::measured& found) noexcept

@@ -104,6 +104,13 @@ inline constexpr error_text column_length_mismatch{
 // row, index of the token in its sequence, its value; field
 inline constexpr error_text token_not_representable{
     "token_not_representable", "{row}, token {first}: the element type of {name} cannot hold {second}"};
+// row, index of the entry in its sequence; field
+inline constexpr error_text entry_out_of_range{
+    "entry_out_of_range", "{row}, entry {first}: the element type of {name} cannot hold a number so large"};
+// row, index of the target in its sequence, the ignore index; field
+inline constexpr error_text target_is_ignore_index{
+    "target_is_ignore_index",
+    "{row}, token {first}: a target in {name} is {second}, which is the ignore_index: a loss would leave it out"};
 // row, the value (a position, a count); field
 inline constexpr error_text value_not_representable{
     "value_not_representable", "{row}: the element type of {name} cannot hold {first}"};

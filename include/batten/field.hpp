@@ -32,8 +32,8 @@ struct fill_values {
     integer ignore_index{};
 };
 
-// A run of pads: `length` of them from `first_column` on. `position` counts on from the segment before them in the row, 0
-// without one.
+// A run of `length` pads from column `first_column`. `position` is one more than the last position of the segment before them
+// in the row, 0 without such a segment.
 struct pad_run {
     std::size_t row = 0;
     std::size_t first_column = 0;
@@ -42,7 +42,7 @@ struct pad_run {
     fill_values values{};
 };
 
-// One segment as a field sees it: where it lies (the members of segment, `first_column` in the row), and what it carries.
+// One segment as a field sees it: its place (the members of segment, `first_column` counted from column 0), and its tokens.
 template <class Bundle>
 class segment_view : public segment {
 public:
@@ -89,11 +89,17 @@ public:
         return loss().subspan(targets_begin + target_shift, targets_end - targets_begin);
     }
 
+    // How many of target_tokens(), from the first, the model's shift drops: 1 for column 0 under model_shifts, else 0.
+    [[nodiscard]] constexpr std::size_t targets_shifted_out() const
+    {
+        return std::min(std::max(targets_begin, counted_from_), targets_end) - targets_begin;
+    }
+
     // Targets that are trained: not among them column 0 of model_shifts, which the model's shift drops.
     // Cost: O(1); O(length) where there is a loss column.
     [[nodiscard]] constexpr std::size_t target_count() const
     {
-        const std::size_t begin = std::min(std::max(targets_begin, counted_from_), targets_end);
+        const std::size_t begin = targets_begin + targets_shifted_out();
         if constexpr (has_loss) {
             std::size_t trained = 0;
             for (const auto entry : loss().subspan(begin + target_shift, targets_end - begin))
@@ -126,13 +132,6 @@ private:
     std::size_t counted_from_ = 0;
 };
 
-namespace detail {
-
-// A segment_view that no collation makes: what the concepts below try a field on.
-using example_segment = segment_view<bundle<std::span<const std::span<const int>>, none_t, none_t, columns<>>>;
-
-}  // namespace detail
-
 // A cell field writes a [rows, width] matrix of value_type. Give a type these members and it is one:
 //
 //     using value_type = float;
@@ -157,15 +156,21 @@ concept cell_field = std::copyable<Field> && !requires(const Field& field, std::
 //     void begin(std::span<value_type> out) const;                                 always runs, first
 //     void write(const auto& segment, std::size_t index, std::span<value_type> out) const;
 //
-// Where a pad tail is a segment of its own (packed layouts), one that says counts_pad_segments has an element more for it:
+// One with the flag counts_pad_segments has one element more where trailing pads are a segment of their own (varlen), and writes
+// it in
 //
-//     static constexpr bool counts_pad_segments = true;
 //     void write_tail(const pad_run& tail, std::span<value_type> out) const;
 //     bool check_tail(const pad_run& tail, error&) const;                          before the first write; may be left out
 template <class Field>
 concept segment_field =
     std::copyable<Field> && requires(const Field& field, std::span<typename Field::value_type> out) { field.begin(out); };
 
+// A cell field or a segment field. Either may have these flags, each a static constexpr bool; a flag left out is false:
+//
+//     uses_pad_id           it writes values.pad_id: the collator's options then have no default for .pad_id
+//     needs_one_row         it makes sense in one row alone, as cu_seqlens does: refused with a layout that is not is_one_row
+//     needs_pads_last       it needs all pads of a row after its tokens: refused with a side that is not pads_come_last
+//     counts_pad_segments   a segment field has an element for the trailing pads, too, where they are a segment of their own
 template <class Field>
 concept any_field = cell_field<Field> || segment_field<Field>;
 
@@ -189,25 +194,40 @@ constexpr std::size_t extra_of() noexcept
         return 0;
 }
 
-// Whether every value of Source is one of T.
+// Whether T holds every value of Source: integers exactly, floating-point numbers rounded, but not to infinity.
 template <class T, class Source>
 constexpr bool holds_all() noexcept
 {
-    if constexpr (std::is_floating_point_v<T>)
-        return true;
+    using to = std::numeric_limits<T>;
+    using from = std::numeric_limits<Source>;
+    if constexpr (std::is_floating_point_v<T> && std::is_floating_point_v<Source>)
+        return to::max_exponent >= from::max_exponent;
+    else if constexpr (std::is_floating_point_v<T>)
+        return to::digits >= from::digits;
     else if constexpr (std::same_as<Source, bool>)
         return true;
     else
-        return integer(std::numeric_limits<Source>::min()).template fits<T>() &&
-               integer(std::numeric_limits<Source>::max()).template fits<T>();
+        return integer(from::min()).template fits<T>() && integer(from::max()).template fits<T>();
 }
 
-// Whether T holds `value`: it comes back unchanged, sign included. No branch.
+// Whether T holds `value`: an integer comes back unchanged, sign included; a finite number stays finite. No branch.
 template <class T, class Source>
 constexpr bool is_held(Source value) noexcept
 {
-    const T converted = static_cast<T>(value);
-    return (static_cast<Source>(converted) == value) & ((converted < T{}) == (value < Source{}));
+    if constexpr (std::is_floating_point_v<T> && std::is_floating_point_v<Source>) {
+        const Source magnitude = value < 0 ? -value : value;
+        const bool is_finite = magnitude <= std::numeric_limits<Source>::max();  // false for NaN as well
+        return !is_finite | (magnitude <= static_cast<Source>(std::numeric_limits<T>::max()));
+    } else if constexpr (std::is_floating_point_v<T>) {
+        // From its lowest bit that is set to its highest there are no more bits than T has.
+        const auto bits = static_cast<std::uint64_t>(value);
+        const std::uint64_t magnitude = value < 0 ? std::uint64_t{0} - bits : bits;
+        const std::uint64_t lowest = magnitude & (std::uint64_t{0} - magnitude);
+        return ((magnitude >> std::numeric_limits<T>::digits) < lowest) | (magnitude == 0);
+    } else {
+        const T converted = static_cast<T>(value);
+        return (static_cast<Source>(converted) == value) & ((converted < T{}) == (value < Source{}));
+    }
 }
 
 // Whether T holds each of `values`. A pass over them only where it may not. `first`: index of values[0] in its sequence.
@@ -225,7 +245,10 @@ constexpr bool check_values([[maybe_unused]] std::span<const Source> values, [[m
         std::size_t i = 0;
         while (is_held<T>(values[i]))
             ++i;
-        return fail(reason, error::of_row(errors::token_not_representable, row, first + i, values[i], name));
+        if constexpr (std::is_floating_point_v<Source>)
+            return fail(reason, error::of_row(errors::entry_out_of_range, row, first + i, {}, name));
+        else
+            return fail(reason, error::of_row(errors::token_not_representable, row, first + i, values[i], name));
     } else {
         return true;
     }
@@ -245,9 +268,51 @@ constexpr bool check_constant(const integer& value, error_code code, std::string
 
 }  // namespace detail
 
+namespace detail {
+
+// Says in a sentence what a type lacks to be a field. Always true: the sentence is the error.
+template <class Field>
+consteval bool explain_field()
+{
+    constexpr bool has_value = requires { typename Field::value_type; };
+    static_assert(has_value, "batten: this field has no value_type: add using value_type = float;");
+    static_assert(std::copyable<Field>, "batten: a field must be copyable: a collator keeps it by value");
+    if constexpr (has_value)
+        static_assert(any_field<Field> || !std::copyable<Field>,
+                      "batten: this field has neither pad, as a cell field needs it, nor begin, as a segment field needs it: add "
+                      "void pad(const batten::pad_run& pads, std::span<value_type> out) const");
+    return true;
+}
+
+// Whether Field can write segments of these inputs; says in a sentence why it cannot.
+template <class Field, class In>
+consteval bool explain_write()
+{
+    using value = typename Field::value_type;
+    if constexpr (segment_field<Field>) {
+        constexpr bool writes = requires(const Field& field, const segment_view<In>& segment, std::span<value> out) {
+            field.write(segment, std::size_t{}, out);
+        };
+        static_assert(writes, "batten: this segment field has no write for these inputs: add "
+                              "void write(const auto& segment, std::size_t index, std::span<value_type> out) const");
+        return writes;
+    } else {
+        constexpr bool writes = requires(const Field& field, const segment_view<In>& segment, std::span<value> out) {
+            field.write(segment, out);
+        };
+        static_assert(writes, "batten: this cell field has no write for these inputs: add "
+                              "void write(const auto& segment, std::span<value_type> out) const");
+        return writes;
+    }
+}
+
+}  // namespace detail
+
 // The fields that a collator writes, as objects, since a field may have options of its own (column's pad_value).
-template <any_field... Field>
+template <class... Field>
 class fields {
+    static_assert((true && ... && detail::explain_field<Field>()));
+
 public:
     static constexpr std::size_t count = sizeof...(Field);
 
@@ -267,6 +332,30 @@ public:
 private:
     std::tuple<Field...> list_;
 };
+
+namespace detail {
+
+template <class Fields>
+struct explained;
+template <class... Field>
+struct explained<fields<Field...>> {
+    static constexpr bool fields_alone = (true && ... && explain_field<Field>());
+    template <class In>
+    static constexpr bool writes = (true && ... && explain_write<Field, In>());
+};
+
+template <class Fields>
+consteval bool explain_fields()
+{
+    return explained<Fields>::fields_alone;
+}
+template <class Fields, class In>
+consteval bool explain_writes()
+{
+    return explained<Fields>::template writes<In>;
+}
+
+}  // namespace detail
 
 }  // namespace batten
 

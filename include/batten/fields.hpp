@@ -6,6 +6,7 @@
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
+#include <batten/half.hpp>
 #include <batten/inputs.hpp>
 #include <batten/integer.hpp>
 #include <batten/sequences.hpp>
@@ -48,19 +49,18 @@ private:
     static constexpr auto input(const auto& segment) { return segment.tokens().first(segment.length); }
 };
 
-// 1 | 0
-template <class T = std::int64_t>
-    requires std::is_arithmetic_v<T>
+// 1 | 0. T is a number, bfloat16 or float16.
+template <mask_element T = std::int64_t>
 struct attention_mask {
     using value_type = T;
     static constexpr std::string_view name = "attention_mask";
 
-    constexpr void write(const auto& /*segment*/, std::span<T> out) const { cells::fill(out, T{1}); }
+    constexpr void write(const auto& /*segment*/, std::span<T> out) const { cells::fill(out, one_of<T>); }
     constexpr void write_row(const auto& segment, std::span<T> out) const
     {
-        cells::fill_run(out, segment.first_column, segment.length, T{1}, T{0});
+        cells::fill_run(out, segment.first_column, segment.length, one_of<T>, T{});
     }
-    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{0}); }
+    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{}); }
 };
 
 // What position_ids writes on pads: the same value everywhere. 0 for most, 1 as HF generate, -1 as fairseq2.
@@ -126,8 +126,7 @@ struct position_ids {
 };
 
 // 1 on targets, 0 on the others (target_alignment, prompt lengths and the loss column say which) | 0
-template <class T = std::int64_t>
-    requires std::is_arithmetic_v<T>
+template <mask_element T = std::int64_t>
 struct loss_mask {
     using value_type = T;
     static constexpr std::string_view name = "loss_mask";
@@ -135,24 +134,27 @@ struct loss_mask {
     constexpr void write(const auto& segment, std::span<T> out) const
     {
         const auto targets = out.subspan(segment.targets_begin, segment.targets_end - segment.targets_begin);
-        cells::fill(out.first(segment.targets_begin), T{0});
+        cells::fill(out.first(segment.targets_begin), T{});
         if constexpr (std::remove_cvref_t<decltype(segment)>::has_loss)
-            cells::choose(segment.target_loss(), T{1}, T{0}, targets);
+            cells::choose(segment.target_loss(), one_of<T>, T{}, targets);
         else
-            cells::fill(targets, T{1});
-        cells::fill(out.subspan(segment.targets_end), T{0});
+            cells::fill(targets, one_of<T>);
+        cells::fill(out.subspan(segment.targets_end), T{});
     }
     template <class Segment>
         requires(!Segment::has_loss)
     constexpr void write_row(const Segment& segment, std::span<T> out) const
     {
-        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin, T{1},
-                        T{0});
+        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin, one_of<T>,
+                        T{});
     }
-    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{0}); }
+    constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{}); }
 };
 
 // The target's token id on targets, ignore_index on the others | ignore_index
+//
+// Errors  a target that T cannot hold, or that is the ignore_index and so would not be trained. Both are looked for only where
+//         they can be: an ignore_index below 0, such as -100, costs no pass.
 template <integer_number T = std::int64_t>
 struct labels {
     using value_type = T;
@@ -187,8 +189,32 @@ struct labels {
     }
     constexpr bool check_segment(const auto& segment, error& reason) const
     {
-        return detail::check_values<T>(segment.target_tokens(), segment.row,
-                                       segment.source_begin + segment.targets_begin + segment.target_shift, name, reason);
+        const auto targets = segment.target_tokens();
+        const std::size_t first = segment.source_begin + segment.targets_begin + segment.target_shift;
+        return detail::check_values<T>(targets, segment.row, first, name, reason) &&
+               are_not_ignored(segment, targets, first, reason);
+    }
+
+private:
+    // Whether no target that is trained is the ignore index.
+    template <class Segment, class Token>
+    static constexpr bool are_not_ignored(const Segment& segment, std::span<const Token> targets, std::size_t first, error& reason)
+    {
+        const integer& ignore_index = segment.values.ignore_index;
+        if (ignore_index.is_negative() || !ignore_index.template fits<Token>()) [[likely]]
+            return true;
+        const Token ignored = ignore_index.template to<Token>();
+        const auto is_ignored = [&](std::size_t i) {
+            if constexpr (Segment::has_loss)
+                return static_cast<bool>((targets[i] == ignored) & (segment.target_loss()[i] != 0));
+            else
+                return targets[i] == ignored;
+        };
+        for (std::size_t i = segment.targets_shifted_out(); i < targets.size(); ++i)
+            if (is_ignored(i))
+                return detail::fail(
+                    reason, error::of_row(errors::target_is_ignore_index, segment.row, first + i, ignore_index, name));
+        return true;
     }
 };
 
@@ -214,6 +240,9 @@ struct segment_ids {
 //
 // column<"token_type_ids">, column<"weights", float>{.pad_value = 1.0F}: give the values as
 // inputs{..., .columns = columns{named<"weights">(weights)}}.
+//
+// Errors  an integer that T does not hold exactly, 2^24 + 1 in a float; a finite number that T makes infinite, 1e300 in a float.
+//         Looked for only where the type of the values is wider than T.
 template <fixed_string Name, class T = std::int64_t>
     requires std::is_arithmetic_v<T>
 struct column {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The 16-bit floating-point types of accelerators, as their bits: no arithmetic, C++20 has no such types.
+// The 16-bit floating-point types of accelerators, as their bits. They have no arithmetic: C++20 has no such types.
 #ifndef BATTEN_HALF_HPP_INCLUDED
 #define BATTEN_HALF_HPP_INCLUDED
 
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 namespace batten {
 
@@ -24,9 +25,21 @@ struct float16 {
 template <class T>
 concept half = std::same_as<T, bfloat16> || std::same_as<T, float16>;
 
-// What an additive mask may be made of.
+// The element type of an additive mask.
 template <class T>
 concept additive_element = half<T> || std::floating_point<T>;
+
+// The element type of a mask of ones and zeros.
+template <class T>
+concept mask_element = half<T> || std::is_arithmetic_v<T>;
+
+// 1 in T: 0x3F80 in bfloat16, 0x3C00 in float16. T{} is 0.
+template <mask_element T>
+inline constexpr T one_of{1};
+template <>
+inline constexpr bfloat16 one_of<bfloat16>{0x3F80};
+template <>
+inline constexpr float16 one_of<float16>{0x3C00};
 
 // The lowest finite value: -3.4028235e38 of float, -3.3895314e38 (0xFF7F) of bfloat16, -65504 (0xFBFF) of float16.
 template <additive_element T>

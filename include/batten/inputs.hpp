@@ -89,18 +89,24 @@ struct none_t {
 };
 inline constexpr none_t none{};
 
-// One named column beside the sequences: as many runs as sequences, each as long as its sequence.
-template <fixed_string Name, number_sequences Runs>
+// One named column beside the sequences. Made by named<"name">(values).
+template <fixed_string Name, number_sequences Values>
 struct named_column {
     static constexpr fixed_string column_name = Name;
-    const Runs& runs;
+    detail::stored<Values> runs;
 };
 
-template <fixed_string Name, number_sequences Runs>
-[[nodiscard]] constexpr named_column<Name, Runs> named(const Runs& runs) noexcept
+// Names a column: named<"weights">(weights).
+//
+// Shapes    as many entries as sequences, each as long as its sequence.
+// Requires  the values outlive it; a view, such as a std::span, is copied.
+template <fixed_string Name, number_sequences Values>
+[[nodiscard]] constexpr named_column<Name, Values> named(const Values& values) noexcept
 {
-    return {runs};
+    return {values};
 }
+template <fixed_string Name, detail::temporary_range Values>
+void named(Values&& gone) = delete;  // the values would be gone before they are read: name them first
 
 // The columns of one bundle: columns{named<"weights">(weights), named<"types">(types)}.
 template <class... Named>
@@ -154,8 +160,9 @@ columns(Named...) -> columns<Named...>;
 //
 // Shapes   sequences [n] runs of tokens; prompt_lengths [n]; loss [n] runs, as long as their sequence, 0 = not trained;
 //          columns likewise. Prompt lengths and columns speak of the whole sequence: truncation slices them along with it.
-// Requires what it refers to outlives it. (Clang before 17 deduces no designated initialisers: write the members in order,
-//          with batten::none for one left out.)
+// Requires what it refers to outlives it. A temporary lives as long as a variable that braces initialise, inputs in{f()}; not
+//          where the inputs are returned, copied, or the source of a selection that is kept: no type can tell these apart.
+//          (Clang before 17 deduces no designated initialisers: write the members in order, batten::none for one left out.)
 template <class Sequences, class PromptLengths = none_t, class Loss = none_t, class Columns = columns<>>
 struct inputs {
     const Sequences& sequences;
@@ -221,18 +228,39 @@ template <class Source, std::ranges::range Rows>
     requires(!detail::is_view<Rows>)
 void select(const Source& source, const Rows&& rows) = delete;  // the rows would be gone before they are read: name them first
 
-// ---- what the engine reads -------------------------------------------------------------------------------------------
+// ---- what a collator reads -------------------------------------------------------------------------------------------
 
-// What a layout and a field see of `inputs`: the members that layouts of your own are written against.
+// What a layout and a field read of the inputs of a call. inputs_bundle, selected_bundle and packed_bundle are bundles; one of
+// your own derives from one of them, or has these members, where i is below sequence_count():
 //
-//     sequence_count()   how many sequences
-//     check(i)           whether sequence i and what travels with it fit together; everything below needs it to have said yes
-//     length(i)          tokens of sequence i
-//     tokens(i)          its tokens, std::span<const token_type>
-//     prompt_length(i)   0 where there are none
-//     loss(i), column_values<"name">(i)   its entries, a span
+//     using token_type                            the element type of the tokens
+//     static constexpr bool has_prompt_lengths, has_loss;   whether the inputs have them
+//     template <fixed_string Name> static constexpr bool has_column;   whether they have a column of that name
+//     sequence_count()                            number of sequences
+//     check(reason)                               once a call: whether the parts fit together, or false and the reason
+//     check(i, reason)                            whether sequence i is sound, O(1); asked before any member below
+//     length(i), tokens(i)                        number of its tokens; the tokens, std::span<const token_type>
+//     prompt_length(i)                            tokens of its prompt; 0 without prompt lengths
+//     loss(i), column_values<"name">(i)           where there are such: a span of length(i) numbers
+//
+// Requires  pure functions. A bundle is copied: it refers to the inputs.
+template <class Bundle>
+concept bundle = std::copy_constructible<Bundle> && requires(const Bundle& in, std::size_t i, error& reason) {
+    typename Bundle::token_type;
+    { Bundle::has_prompt_lengths } -> std::convertible_to<bool>;
+    { Bundle::has_loss } -> std::convertible_to<bool>;
+    { Bundle::template has_column<fixed_string("name")> } -> std::convertible_to<bool>;
+    { in.sequence_count() } -> std::convertible_to<std::size_t>;
+    { in.check(reason) } -> std::same_as<bool>;
+    { in.check(i, reason) } -> std::same_as<bool>;
+    { in.length(i) } -> std::convertible_to<std::size_t>;
+    { in.tokens(i) } -> std::same_as<std::span<const typename Bundle::token_type>>;
+    { in.prompt_length(i) } -> std::convertible_to<std::size_t>;
+};
+
+// The bundle of inputs{...}.
 template <class Sequences, class PromptLengths, class Loss, class Columns>
-class bundle {
+class inputs_bundle {
 public:
     using token_type = std::ranges::range_value_t<detail::element_t<Sequences>>;
     static constexpr bool has_prompt_lengths = !std::same_as<PromptLengths, none_t>;
@@ -240,7 +268,7 @@ public:
     template <fixed_string Name>
     static constexpr bool has_column = Columns::template has<Name>;
 
-    constexpr explicit bundle(const inputs<Sequences, PromptLengths, Loss, Columns>& in)
+    constexpr explicit inputs_bundle(const inputs<Sequences, PromptLengths, Loss, Columns>& in)
         : sequences_(in.sequences), prompt_lengths_(in.prompt_lengths), loss_(in.loss), columns_(in.columns)
     {
     }
@@ -381,21 +409,37 @@ private:
 
 namespace detail {
 
-// What the engine reads of a call's argument: bundle() of inputs, selections, packed inputs; of plain sequences one that is made
-// here.
+// For inputs of the user's: batten_bundle(in), found by argument-dependent lookup alone.
+void batten_bundle() = delete;
+
 template <class In>
-    requires requires(const In& in) { in.bundle(); }
-constexpr auto as_bundle(const In& in)
+concept with_bundle_member = requires(const In& in) { in.bundle(); };
+template <class In>
+concept with_bundle_function = requires(const In& in) { batten_bundle(in); };
+
+template <class In>
+constexpr auto find_bundle(const In& in)
 {
-    return in.bundle();
-}
-template <sequence_range Sequences>
-constexpr auto as_bundle(const Sequences& sequences)
-{
-    return bundle<Sequences, none_t, none_t, columns<>>({sequences, none, none, {}});
+    if constexpr (with_bundle_member<In>)
+        return in.bundle();
+    else if constexpr (with_bundle_function<In>)
+        return batten_bundle(in);
+    else
+        return inputs_bundle<In, none_t, none_t, columns<>>({in, none, none, {}});
 }
 
 }  // namespace detail
+
+// The bundle of the inputs of a call: in.bundle(), or else batten_bundle(in), or else, where `in` is plain sequences, theirs.
+// Inputs of your own have one of the first two; where they refer to other inputs, they ask bundle_of for their bundle.
+//
+// Requires  `in`, and what it refers to, outlives the bundle.
+template <class In>
+    requires detail::with_bundle_member<In> || detail::with_bundle_function<In> || sequence_range<In>
+[[nodiscard]] constexpr auto bundle_of(const In& in)
+{
+    return detail::find_bundle(in);
+}
 
 template <class Sequences, class PromptLengths, class Loss, class Columns>
 constexpr auto inputs<Sequences, PromptLengths, Loss, Columns>::bundle() const
@@ -407,19 +451,21 @@ constexpr auto inputs<Sequences, PromptLengths, Loss, Columns>::bundle() const
     static_assert(std::same_as<Loss, none_t> || number_sequences<Loss>,
                   "batten::inputs: .loss must be a random-access range of contiguous runs of numbers "
                   "(vector<bool> is not contiguous: use vector<std::uint8_t>)");
-    return batten::bundle<Sequences, PromptLengths, Loss, Columns>(*this);
+    return inputs_bundle<Sequences, PromptLengths, Loss, Columns>(*this);
 }
 
 template <class Source, integer_number Index>
 constexpr auto selection<Source, Index>::bundle() const
 {
-    const auto source = detail::as_bundle(source_);
+    const auto source = bundle_of(source_);
     return selected_bundle<std::remove_cv_t<decltype(source)>, Index>(source, rows_);
 }
 
-// What a collator's calls take.
+// What a collator's calls take: sequences, inputs{...}, selections and packings of them, and inputs of your own.
 template <class In>
-concept collatable = requires(const In& in) { detail::as_bundle(in); };
+concept collatable = requires(const In& in) {
+    { bundle_of(in) } -> bundle;
+};
 
 }  // namespace batten
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Layouts: where the tokens of a batch lie. A row is a run of segments and pads, a segment is a slice of one sequence.
+// Layouts: in which row and column each token of a batch is. A row consists of segments and pads, a segment is a slice of one
+// sequence.
 #ifndef BATTEN_LAYOUT_HPP_INCLUDED
 #define BATTEN_LAYOUT_HPP_INCLUDED
 
 #include <batten/bins.hpp>
 #include <batten/error.hpp>
+#include <batten/inputs.hpp>
 #include <batten/length.hpp>
 #include <batten/overflow.hpp>
 #include <batten/segment.hpp>
@@ -12,34 +14,151 @@
 #include <batten/targets.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <type_traits>
 
 namespace batten {
 
-// The axes that a layout lacks: empty types in its options.
+// What a layout names for a policy that its options do not have. Without a length, a batch is as wide as its longest row.
 struct no_side {};
-struct no_length {};
+struct no_length {
+    template <class Lengths>
+    [[nodiscard]] static constexpr std::size_t width(const Lengths& lengths)
+    {
+        return detail::longest(lengths);
+    }
+};
 struct no_overflow {};
 
-// A layout is a stateless type. To write one, give it these members; `in` is what bundle (sequences.hpp) describes,
-// `options` what options (collator.hpp) describes.
+// Models: padded, packed_rows, varlen_row, and any stateless type with the members below. `in` is the bundle of the inputs
+// (inputs.hpp), `options` has the members targets, side, length and overflow (collator.hpp); limit_of, columns_of and tokens_of
+// say what fits. basic_collator<YourLayout, fields<...>> collates with it; examples/custom_layout.cpp is one.
 //
-//     using side_type, length_type, overflow_type;    the policies that its options hold, or no_side, no_length, no_overflow
-//     static constexpr bool shares_rows;              whether a row may have any number of segments; else it has exactly one
-//     rows(in)                                        how many
-//     sequences(in, r, visit)                         visit(i) for the sequences of row r, until one says false
-//     first_segment(in, r)                            segments in the rows before r
-//     row(options, in, r, sink, reason)               sink(segment) for each segment of row r, by growing column; or the reason
-//                                                     why not and false. Asked again for a row, it must answer the same
+//     using side_type, length_type, overflow_type;   the policies that its options hold, or no_side, no_length, no_overflow
+//     static constexpr bool shares_rows;             whether a row may have any number of segments; else each has exactly one
+//     rows(in)                                       number of rows
+//     sequences(in, r, visit)                        calls visit(i) for each sequence of row r; false once a call returns false
+//     first_segment(in, r)                           number of segments in the rows before r
+//     row(options, in, r, sink, reason)              calls sink(segment) for each segment of row r; or sets reason, returns false
 //
-//     static constexpr bool is_one_row, tail_is_segment;              may be left out: whether there is always one row, and
-//                                                                     whether pads behind its segments count as one more
+// Optional: is_one_row = true, where there is always one row (for fields that need it); tail_is_segment = true, where the pads
+// after its segments count as one more; takes<In>(), a consteval bool with a static_assert, for inputs of another kind.
 //
-// The engine checks before the first write that slices lie in their sequences and segments do not overlap.
+// Requires  pure functions. Every segment has length == columns_of(options.targets, kept), and first_column, counted from the
+//           row's first real token, at or after the end of the segment before it.
+// Ensures   the segments of row r are the same at each call. The engine checks before the first write, in every build, that
+//           slices are inside their sequences, and that segments do not overlap and are counted right.
+template <class Layout>
+concept layout = requires {
+    typename Layout::side_type;
+    typename Layout::length_type;
+    typename Layout::overflow_type;
+    { Layout::shares_rows } -> std::convertible_to<bool>;
+} && (std::same_as<typename Layout::side_type, no_side> || padding_side<typename Layout::side_type>) &&
+    length_strategy<typename Layout::length_type> &&
+    (std::same_as<typename Layout::overflow_type, no_overflow> || overflow_policy<typename Layout::overflow_type>);
 
-// The layout of one sequence a row, padded to one width.
+namespace detail {
+
+// What a layout reads of the options.
+template <class Layout>
+struct layout_options {
+    target_alignment targets;
+    typename Layout::side_type side;
+    typename Layout::length_type length;
+    typename Layout::overflow_type overflow;
+};
+using visit_example = bool (*)(std::size_t);
+using sink_example = void (*)(const segment&);
+
+template <class Layout, class In>
+concept has_rows = requires(const In& in) {
+    { Layout::rows(in) } -> std::convertible_to<std::size_t>;
+};
+template <class Layout, class In>
+concept has_sequences = requires(const In& in, std::size_t r, visit_example visit) {
+    { Layout::sequences(in, r, visit) } -> std::convertible_to<bool>;
+};
+template <class Layout, class In>
+concept has_first_segment = requires(const In& in, std::size_t r) {
+    { Layout::first_segment(in, r) } -> std::convertible_to<std::size_t>;
+};
+template <class Layout, class In>
+concept has_row =
+    requires(const layout_options<Layout>& options, const In& in, std::size_t r, sink_example sink, error& reason) {
+        { Layout::row(options, in, r, sink, reason) } -> std::convertible_to<bool>;
+    };
+
+}  // namespace detail
+
+// A layout that can lay out the inputs of this bundle.
+template <class Layout, class Bundle>
+concept layout_of = layout<Layout> && bundle<Bundle> && detail::has_rows<Layout, Bundle> && detail::has_sequences<Layout, Bundle> &&
+                    detail::has_first_segment<Layout, Bundle> && detail::has_row<Layout, Bundle>;
+
+namespace detail {
+
+// Says in a sentence what a type lacks to be a layout. Always true: the sentence is the error.
+template <class Layout>
+consteval bool explain_layout()
+{
+    constexpr bool has_side = requires { typename Layout::side_type; };
+    constexpr bool has_length = requires { typename Layout::length_type; };
+    constexpr bool has_overflow = requires { typename Layout::overflow_type; };
+    static_assert(has_side, "batten: this layout has no side_type: add using side_type = batten::no_side;");
+    static_assert(has_length, "batten: this layout has no length_type: add using length_type = batten::dynamic_length;");
+    static_assert(has_overflow, "batten: this layout has no overflow_type: add using overflow_type = batten::no_overflow;");
+    static_assert(requires { { Layout::shares_rows } -> std::convertible_to<bool>; },
+                  "batten: this layout does not say whether rows are shared: add static constexpr bool shares_rows = false;");
+    if constexpr (has_side)
+        static_assert(std::same_as<typename Layout::side_type, no_side> || padding_side<typename Layout::side_type>,
+                      "batten: the side_type of this layout must be a padding_side or batten::no_side");
+    if constexpr (has_length)
+        static_assert(length_strategy<typename Layout::length_type>,
+                      "batten: the length_type of this layout must be a length_strategy or batten::no_length");
+    if constexpr (has_overflow)
+        static_assert(
+            std::same_as<typename Layout::overflow_type, no_overflow> || overflow_policy<typename Layout::overflow_type>,
+            "batten: the overflow_type of this layout must be an overflow_policy or batten::no_overflow");
+    return true;
+}
+
+template <class Layout, class In>
+consteval bool explain_members()
+{
+    static_assert(has_rows<Layout, In>,
+                  "batten: this layout lacks rows, for these inputs: add static std::size_t rows(const auto& in)");
+    static_assert(has_sequences<Layout, In>, "batten: this layout lacks sequences, for these inputs: add "
+                                             "static bool sequences(const auto& in, std::size_t r, auto visit)");
+    static_assert(has_first_segment<Layout, In>, "batten: this layout lacks first_segment, for these inputs: add "
+                                                 "static std::size_t first_segment(const auto& in, std::size_t r)");
+    static_assert(has_row<Layout, In>,
+                  "batten: this layout lacks row, for these inputs: add static bool row(const auto& options, const auto& in, "
+                  "std::size_t r, auto&& sink, batten::error& reason)");
+    return layout_of<Layout, In>;
+}
+
+// Whether Layout can lay out these inputs; says in a sentence why it cannot.
+template <class Layout, class In>
+consteval bool explain_layout_of()
+{
+    if constexpr (requires { Layout::template takes<In>(); }) {
+        if constexpr (Layout::template takes<In>())
+            return explain_members<Layout, In>();
+        else
+            return false;
+    } else {
+        return explain_members<Layout, In>();
+    }
+}
+
+}  // namespace detail
+
+// A layout of one sequence a row, padded to one width. Row r is sequence r.
+//
+// Errors  a sequence over the length's limit that the overflow policy rejects (row, its tokens, the limit).
 template <padding_side Side, length_strategy Length, overflow_policy Overflow = reject>
 struct padded {
     using side_type = Side;
@@ -67,7 +186,7 @@ struct padded {
     static constexpr bool row(const Options& options, const In& in, std::size_t r, Sink&& sink, error& reason)
     {
         const std::size_t tokens = in.length(r);
-        const std::size_t limit = tokens_of(options.targets, detail::limit_of(options.length));
+        const std::size_t limit = tokens_of(options.targets, limit_of(options.length));
         slice kept{0, tokens};
         if (tokens > limit && !cut(options.overflow, r, tokens, limit, kept, reason)) [[unlikely]]
             return false;
@@ -93,9 +212,8 @@ private:
     }
 };
 
-// The layout of sequence packing: a row for each bin, several pieces of sequences in it, each with positions of its own. For
-// inputs that come as packed(inputs, bins). A piece begins at the next column that is a multiple of the bins' slot_multiple; an
-// empty one takes none.
+// A layout of several sequences a row: a row for each bin of packed(inputs, bins), its pieces in order, each with positions of
+// its own. A piece begins at the next column that is a multiple of the bins' slot_multiple; an empty one takes none.
 //
 // Errors  a bin that takes more columns than the length's limit (row, its columns, the limit).
 template <length_strategy Length, padding_side Side = pad_right>
@@ -106,9 +224,16 @@ struct packed_rows {
     static constexpr bool shares_rows = true;
 
     template <class In>
-    static constexpr std::size_t rows(const In& in)
+    static consteval bool takes()
     {
-        static_assert(requires { in.bins(); }, "batten: this collator packs rows: say how, collate(packed(inputs, bins))");
+        constexpr bool has_bins = requires(const In& in) { in.bins(); };
+        static_assert(has_bins, "batten: this collator packs rows and needs bins: write collate(packed(inputs, bins))");
+        return has_bins;
+    }
+    template <class In>
+    static constexpr std::size_t rows(const In& in)
+        requires requires { in.bins(); }
+    {
         return in.bins().offsets.empty() ? 0 : in.bins().offsets.size() - 1;
     }
     template <class In, class Visit>
@@ -143,19 +268,19 @@ struct packed_rows {
                          .index_in_row = index++});
             column += length;
         }
-        const std::size_t limit = detail::limit_of(options.length);
+        const std::size_t limit = limit_of(options.length);
         return column <= limit || detail::fail(reason, error::of_row(errors::row_over_limit, r, column, limit));
     }
 };
 
-// What pads behind the last sequence of a packed batch are.
+// What the pads after the last sequence of a varlen batch are.
 enum class trailing_pads : unsigned char {
     own_segment,  // one more segment, which attends to itself alone: for training
-    excluded,     // nothing that cu_seqlens knows of: for inference
+    excluded,     // not in cu_seqlens: for inference
 };
 
-// The packed layout (varlen): one row, all sequences one behind the other, without a pad between them. The length strategy is
-// asked about the row: round_up_to<8> pads the total.
+// A layout of one row (varlen): all sequences one after the other, without a pad between them. The length strategy is asked
+// about the row: round_up_to<8> pads the total.
 //
 // Errors  a total over the length's limit (row 0, the total, the limit).
 template <length_strategy Length, trailing_pads Tail = trailing_pads::own_segment>
@@ -198,7 +323,7 @@ struct varlen_row {
             sink(segment{.sequence = i, .kept = tokens, .length = length, .first_column = column, .index_in_row = i});
             column += length;
         }
-        const std::size_t limit = detail::limit_of(options.length);
+        const std::size_t limit = limit_of(options.length);
         return column <= limit || detail::fail(reason, error::of_row(errors::row_over_limit, r, column, limit));
     }
 };

@@ -63,6 +63,26 @@ struct length_traits {
     }
 };
 
+// The longest row that a strategy accepts, in columns; no_limit without one. For layouts, which refuse what is longer.
+template <class Strategy>
+[[nodiscard]] constexpr std::size_t limit_of(const Strategy& strategy)
+{
+    if constexpr (requires { length_traits<Strategy>::limit(strategy); })
+        return length_traits<Strategy>::limit(strategy);
+    else
+        return no_limit;
+}
+
+// The width that a strategy must not pass; no_limit without one.
+template <class Strategy>
+[[nodiscard]] constexpr std::size_t max_width_of(const Strategy& strategy)
+{
+    if constexpr (requires { length_traits<Strategy>::max_width(strategy); })
+        return length_traits<Strategy>::max_width(strategy);
+    else
+        return no_limit;
+}
+
 namespace detail {
 
 // The longest of some row lengths, 0 for none. A view that knows it already says so.
@@ -85,24 +105,6 @@ constexpr std::size_t rows_within(std::size_t rows, std::size_t budget, std::siz
     if (width == 0 || budget == no_limit)
         return rows;
     return std::max<std::size_t>(1, std::min(rows, budget / width));
-}
-
-template <class Strategy>
-constexpr std::size_t limit_of(const Strategy& strategy)
-{
-    if constexpr (requires { length_traits<Strategy>::limit(strategy); })
-        return length_traits<Strategy>::limit(strategy);
-    else
-        return no_limit;
-}
-
-template <class Strategy>
-constexpr std::size_t max_width_of(const Strategy& strategy)
-{
-    if constexpr (requires { length_traits<Strategy>::max_width(strategy); })
-        return length_traits<Strategy>::max_width(strategy);
-    else
-        return no_limit;
 }
 
 template <class Strategy>
@@ -272,10 +274,10 @@ struct length_traits<round_up_to<N, Inner>> {
     {
         return strategy.width(lengths);
     }
-    static constexpr std::size_t limit(const strategy_type& strategy) { return detail::limit_of(strategy.inner); }
+    static constexpr std::size_t limit(const strategy_type& strategy) { return limit_of(strategy.inner); }
     static constexpr std::size_t max_width(const strategy_type& strategy)
     {
-        const std::size_t of_inner = detail::max_width_of(strategy.inner);
+        const std::size_t of_inner = max_width_of(strategy.inner);
         return strategy.max_width ? std::min(of_inner, strategy.max_width->template to<std::size_t>()) : of_inner;
     }
     static constexpr auto edges(const strategy_type& strategy)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// A 2-D view of rows in memory that something else owns.
+// matrix_view: a 2-D view of memory that something else owns.
 #ifndef BATTEN_MATRIX_HPP_INCLUDED
 #define BATTEN_MATRIX_HPP_INCLUDED
 
 #include <batten/error.hpp>
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <type_traits>
@@ -22,12 +23,24 @@
 namespace batten {
 
 // A row-major matrix of cells that something else owns: view(r, c), one row as a span.
+//
+// Shapes    data: (rows - 1) * row_stride + width elements; row_stride is the width where it is left out.
+// Requires  the memory outlives the view.
 template <class T>
 class matrix_view {
 public:
     constexpr matrix_view() noexcept = default;
+    // Rows one after the other, or `row_stride` elements apart.
+    constexpr matrix_view(T* data, std::size_t rows, std::size_t width) noexcept : matrix_view(data, rows, width, width) {}
     constexpr matrix_view(T* data, std::size_t rows, std::size_t width, std::size_t row_stride) noexcept
         : data_(data), rows_(rows), width_(width), row_stride_(row_stride)
+    {
+    }
+    // A view of T as one of const T.
+    template <class Other>
+        requires(!std::same_as<Other, T> && std::same_as<const Other, T>)
+    constexpr matrix_view(const matrix_view<Other>& other) noexcept
+        : matrix_view(other.data(), other.rows(), other.width(), other.row_stride())
     {
     }
 

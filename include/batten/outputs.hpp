@@ -30,9 +30,11 @@ struct named_span {
 
 namespace detail {
 
-template <class Key, class Range>
+template <class Key, class Range, class Given>
 constexpr auto name_span(Range& range, std::size_t row_stride)
 {
+    static_assert(!temporary_range<Given>,
+                  "batten::set: a temporary is given, what is written to it would be lost: give it a name first");
     static_assert(std::ranges::contiguous_range<Range>,
                   "batten::set: a field is written to contiguous memory (vector<bool> is not: use std::uint8_t)");
     using value = std::remove_reference_t<std::ranges::range_reference_t<Range>>;
@@ -48,17 +50,17 @@ constexpr auto name_span(Range& range, std::size_t row_stride)
 template <template <class...> class Field, class Range>
 [[nodiscard]] constexpr auto set(Range&& range, std::size_t row_stride = 0)
 {
-    return detail::name_span<detail::by_template<Field>>(range, row_stride);
+    return detail::name_span<detail::by_template<Field>, std::remove_reference_t<Range>, Range>(range, row_stride);
 }
 template <class Field, class Range>
 [[nodiscard]] constexpr auto set(Range&& range, std::size_t row_stride = 0)
 {
-    return detail::name_span<detail::by_type<Field>>(range, row_stride);
+    return detail::name_span<detail::by_type<Field>, std::remove_reference_t<Range>, Range>(range, row_stride);
 }
 template <fixed_string Name, class Range>
 [[nodiscard]] constexpr auto set(Range&& range, std::size_t row_stride = 0)
 {
-    return detail::name_span<detail::by_name<Name>>(range, row_stride);
+    return detail::name_span<detail::by_name<Name>, std::remove_reference_t<Range>, Range>(range, row_stride);
 }
 
 // The caller's memory for one call, a span for each field:

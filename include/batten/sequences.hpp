@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sequences: contiguous runs of integers, one after the other, in the caller's memory. Nothing is copied.
+// Sequences: contiguous integers in the caller's memory, and ranges of such sequences. Nothing is copied.
 #ifndef BATTEN_SEQUENCES_HPP_INCLUDED
 #define BATTEN_SEQUENCES_HPP_INCLUDED
 
@@ -22,7 +22,7 @@ namespace batten {
 template <class T>
 concept integer_number = std::integral<T> && !std::same_as<std::remove_cv_t<T>, bool>;
 
-// A contiguous run of numbers: one sequence of token ids, or one sequence's entries of a column.
+// Contiguous numbers: one sequence of token ids, or one sequence's entries of a column.
 template <class R>
 concept number_sequence = std::ranges::contiguous_range<const R> && std::ranges::sized_range<const R> &&
                      std::is_arithmetic_v<std::ranges::range_value_t<const R>>;
@@ -45,7 +45,7 @@ using element_t = std::ranges::range_reference_t<const R>;
 
 }  // namespace detail
 
-// One run of numbers for each sequence: token ids, a loss column, any other column.
+// Contiguous numbers for each sequence: token ids, a loss column, any other column.
 template <class R>
 concept number_sequences = detail::indexed_range<R> && number_sequence<std::remove_cvref_t<detail::element_t<R>>> &&
                     detail::outlives_its_access<detail::element_t<R>>;
@@ -120,12 +120,45 @@ private:
 
 }  // namespace detail
 
+namespace detail {
+
+// A type deduced for Range&&: a container that ends with the expression it is in, so that a view of it would dangle. Not a
+// view, nor a range whose elements are in memory of something else (std::span).
+template <class Range>
+concept temporary_range = !std::is_lvalue_reference_v<Range> && std::ranges::range<std::remove_cvref_t<Range>> &&
+                          !std::ranges::view<std::remove_cvref_t<Range>> &&
+                          !std::ranges::borrowed_range<std::remove_cvref_t<Range>>;
+
+}  // namespace detail
+
+// A std::span<const T> of memory that something else owns. It is not made of a temporary container, which would be gone before
+// it is read. For members of an aggregate of views.
+template <class T>
+class lasting_span : public std::span<const T> {
+    using span = std::span<const T>;
+    template <class Range>
+    static constexpr bool is_other = !std::derived_from<std::remove_cvref_t<Range>, span>;
+
+public:
+    constexpr lasting_span() noexcept = default;
+    constexpr lasting_span(span other) noexcept : span(other) {}
+    template <class Range>
+        requires is_other<Range> && (!detail::temporary_range<Range>) && std::convertible_to<Range, span>
+    constexpr lasting_span(Range&& range) : span(range)
+    {
+    }
+    template <class Range>
+        requires is_other<Range> && detail::temporary_range<Range>
+    lasting_span(Range&& gone) = delete;  // the values would be gone before they are read: name the container first
+};
+
 // ---- ragged_view -----------------------------------------------------------------------------------------------------
 
-// Sequences as one flat array and where each begins: an Arrow ListArray, CSR, a memory-mapped corpus.
+// Sequences as one flat array and the offset at which each begins: an Arrow ListArray, CSR, a memory-mapped corpus.
 //
-// Shapes   tokens [t]; offsets [sequences + 1] or empty for none; sequence i is tokens[offsets[i], offsets[i + 1]).
-// Errors   offsets that are negative, decrease or end past the tokens: at collation, for the rows that it reads, O(1) each.
+// Shapes    tokens [t]; offsets [sequences + 1] or empty for none; sequence i is tokens[offsets[i], offsets[i + 1]).
+// Requires  the tokens and offsets outlive the view, and the view its iterators, which refer to it.
+// Errors    offsets that are negative, decrease or end past the tokens: at collation, for the rows that it reads, O(1) each.
 template <class T, integer_number Offset>
     requires std::is_arithmetic_v<T>
 class ragged_view {
@@ -135,6 +168,9 @@ public:
         : tokens_(tokens), offsets_(offsets)
     {
     }
+    template <class Tokens, class Offsets>
+        requires detail::temporary_range<Tokens> || detail::temporary_range<Offsets>
+    ragged_view(Tokens&& gone, Offsets&& offsets) = delete;  // tokens or offsets gone before they are read: name them first
 
     [[nodiscard]] constexpr std::size_t size() const noexcept { return offsets_.empty() ? 0 : offsets_.size() - 1; }
     [[nodiscard]] constexpr bool empty() const noexcept { return size() == 0; }
@@ -146,7 +182,7 @@ public:
         return tokens_.subspan(begin, static_cast<std::size_t>(offsets_[i + 1]) - begin);
     }
 
-    // Whether sequence i lies inside the tokens. What a collator asks before it reads the sequence.
+    // Whether sequence i is inside the tokens. A collator asks this before it reads the sequence.
     [[nodiscard]] constexpr bool check(std::size_t i, error& reason) const noexcept
     {
         const integer begin(offsets_[i]);
@@ -179,7 +215,7 @@ inline constexpr bool std::ranges::enable_view<batten::ragged_view<T, Offset>> =
 
 namespace batten::detail {
 
-// How a wrapper keeps what it wraps: a container is referred to; a view, a bundle and a selection are small and kept.
+// How a wrapper stores its source: a container by reference; a view, a bundle and a selection, which are small, by value.
 template <class Source>
 using stored = std::conditional_t<!indexed_range<Source> || std::ranges::borrowed_range<Source> || std::ranges::view<Source>,
                                 Source, const Source&>;

@@ -20,6 +20,15 @@ struct ones {
     constexpr void write(const auto& /*segment*/, std::span<int> out) const { batten::cells::fill(out, 1); }
     constexpr void pad(const batten::pad_run& /*pads*/, std::span<int> out) const { batten::cells::fill(out, 0); }
 };
+struct ones_without_a_type {
+    constexpr void write(const auto& /*segment*/, std::span<int> out) const { batten::cells::fill(out, 1); }
+    constexpr void pad(const batten::pad_run& /*pads*/, std::span<int> out) const { batten::cells::fill(out, 0); }
+};
+struct ones_without_a_segment {
+    using value_type = int;
+    constexpr void write(std::span<int> out) const { batten::cells::fill(out, 1); }
+    constexpr void pad(const batten::pad_run& /*pads*/, std::span<int> out) const { batten::cells::fill(out, 0); }
+};
 struct ones_that_write_no_pads {
     using value_type = int;
     constexpr void write(const auto& /*segment*/, std::span<int> out) const { batten::cells::fill(out, 1); }
@@ -85,9 +94,17 @@ int main()
     static_cast<void>(collate_weights(
         batten::inputs{ids, batten::none, batten::none, batten::columns{batten::named<"weights">(weights)}}));
 
-#ifdef FORBIDDEN_field_that_writes_no_pads  // expect: constraints not satisfied && any_field
+#ifdef FORBIDDEN_field_that_writes_no_pads  // expect: this field has neither pad, as a cell field needs it, nor begin
     static_cast<void>(collator_of<ones_that_write_no_pads>{{.pad_id = 0}}(ids));
 #else
     static_cast<void>(collator_of<ones>{{.pad_id = 0}}(ids));
+#endif
+
+#ifdef FORBIDDEN_field_without_a_value_type  // expect: this field has no value_type: add using value_type = float;
+    static_cast<void>(collator_of<ones_without_a_type>{{.pad_id = 0}}(ids));
+#endif
+
+#ifdef FORBIDDEN_field_whose_write_has_no_segment  // expect: this cell field has no write for these inputs: add void write(const
+    static_cast<void>(collator_of<ones_without_a_segment>{{.pad_id = 0}}(ids));
 #endif
 }

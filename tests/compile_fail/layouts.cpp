@@ -5,6 +5,40 @@
 #include <cstddef>
 #include <vector>
 
+// One sequence a row. Has lacks, one at a time, what a layout needs.
+struct one_a_row {
+#ifdef FORBIDDEN_layout_without_a_side_type  // expect: this layout has no side_type: add using side_type = batten::no_side;
+#else
+    using side_type = batten::no_side;
+#endif
+    using length_type = batten::no_length;
+#ifdef FORBIDDEN_layout_with_no_side_as_its_overflow  // expect: the overflow_type of this layout must be an overflow_policy
+    using overflow_type = batten::no_side;
+#else
+    using overflow_type = batten::no_overflow;
+#endif
+#ifdef FORBIDDEN_layout_that_does_not_say_whether_rows_are_shared  // expect: add static constexpr bool shares_rows = false;
+#else
+    static constexpr bool shares_rows = false;
+#endif
+    static constexpr std::size_t rows(const auto& in) { return in.sequence_count(); }
+    static constexpr bool sequences(const auto& /*in*/, std::size_t r, auto visit) { return visit(r); }
+#ifdef FORBIDDEN_layout_that_does_not_count_segments  // expect: this layout lacks first_segment, for these inputs: add static
+#else
+    static constexpr std::size_t first_segment(const auto& /*in*/, std::size_t r) { return r; }
+#endif
+#ifdef FORBIDDEN_layout_whose_rows_have_no_sink  // expect: this layout lacks row, for these inputs: add static bool row(
+    static constexpr bool row(const auto& /*options*/, const auto& /*in*/, std::size_t /*r*/) { return true; }
+#else
+    static constexpr bool row(const auto& options, const auto& in, std::size_t r, auto&& sink, batten::error& /*reason*/)
+    {
+        sink(batten::segment{
+            .sequence = r, .kept = in.length(r), .length = batten::columns_of(options.targets, in.length(r))});
+        return true;
+    }
+#endif
+};
+
 int main()
 {
     const std::vector<std::vector<int>> ids{{1, 2}, {3}};
@@ -12,7 +46,7 @@ int main()
     const std::vector<std::size_t> offsets{0, 2};
     const batten::packed_collator<> pack{{.pad_id = 0, .length = {4}}};
 
-#ifdef FORBIDDEN_bins_that_are_not_given  // expect: say how, collate(packed(inputs, bins))
+#ifdef FORBIDDEN_bins_that_are_not_given  // expect: this collator packs rows and needs bins: write collate(packed(inputs, bins))
     static_cast<void>(pack(ids));
 #else
     static_cast<void>(pack(batten::packed(ids, {pieces, offsets})));
@@ -22,6 +56,21 @@ int main()
     static_cast<void>(pack(batten::packed(std::vector<std::vector<int>>{{1, 2}, {3}}, {pieces, offsets})));
 #else
     static_cast<void>(pack(batten::packed(batten::select(ids, offsets), {pieces, offsets})));
+#endif
+
+#ifdef FORBIDDEN_bins_of_temporary_pieces  // expect: deleted && would be gone before they are read: name the container first
+    const batten::bins kept{std::vector<batten::piece>{{0, 0, 2}}, offsets};
+#else
+    const batten::bins kept{pieces, offsets};
+#endif
+    static_cast<void>(pack(batten::packed(ids, kept)));
+
+    const std::vector<int> counts{2, 1};
+#ifdef FORBIDDEN_packing_that_is_gone  // expect: deleted function && operator
+    static_cast<void>(pack(batten::packed(ids, batten::plan::best_fit(counts, {.capacity = 4}))));
+#else
+    const auto packing = batten::plan::best_fit(counts, {.capacity = 4});
+    static_cast<void>(pack(batten::packed(ids, packing)));
 #endif
 
 #ifdef FORBIDDEN_cu_seqlens_of_padded_rows  // expect: cu_seqlens belongs to the packed layout
@@ -39,6 +88,9 @@ int main()
     const batten::varlen_collator<> truncating{{.pad_id = 0}};
 #endif
     static_cast<void>(truncating(ids));
+
+    const batten::basic_collator<one_a_row, batten::encoder_fields> own{{.pad_id = 0}};
+    static_cast<void>(own(ids));
 
     const std::vector<int> lengths{2, 1};
 #ifdef FORBIDDEN_a_share_of_a_plan_that_is_gone  // expect: the plan would be gone: name it first

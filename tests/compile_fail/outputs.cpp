@@ -48,6 +48,12 @@ int main()
     collate.into(rows, outputs{set<token_ids>(ids), set<attention_mask>(mask), set<batten::lengths>(lengths)});
 #endif
 
+#ifdef FORBIDDEN_temporary_vector  // expect: a temporary is given, what is written to it would be lost: give it a name first
+    collate.into(rows, outputs{set<token_ids>(std::vector<std::int64_t>(4)), set<attention_mask>(mask)});
+#else
+    collate.into(rows, outputs{set<token_ids>(std::span(ids)), set<attention_mask>(mask)});
+#endif
+
 #ifdef FORBIDDEN_const_span  // expect: the span is const, a field is written to it
     const auto read_only = set<token_ids>(std::span<const std::int64_t>(ids));
     static_cast<void>(read_only);

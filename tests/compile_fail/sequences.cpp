@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What a collator reads is integers, lies still, and outlives the call.
+// What a collator reads is integers, does not move, and outlives the call.
 #include <batten/collator.hpp>
 
 #include <cstdint>
 #include <list>
+#include <span>
 #include <vector>
 
 struct sample {
@@ -110,4 +111,25 @@ int main()
     const std::vector<int> offsets{0, 2};
 #endif
     static_cast<void>(collate(batten::ragged_view{ids[0], offsets}));
+
+#ifdef FORBIDDEN_ragged_view_of_temporary_tokens  // expect: deleted && tokens or offsets gone before they are read: name them first
+    const auto flat = batten::ragged_view{std::vector<int>{1, 2}, chosen};
+#else
+    const auto flat = batten::ragged_view{ids[0], chosen};
+#endif
+    static_cast<void>(flat);
+
+#ifdef FORBIDDEN_ragged_view_of_temporary_offsets  // expect: deleted && tokens or offsets gone before they are read: name them first
+    const auto cut = batten::ragged_view{ids[0], std::vector<int>{0, 2}};
+#else
+    const auto cut = batten::ragged_view{ids[0], std::span<const int>(chosen)};
+#endif
+    static_cast<void>(cut);
+
+#ifdef FORBIDDEN_named_column_of_temporary_values  // expect: deleted function && gone before they are read: name them first
+    const batten::columns weights{batten::named<"weights">(std::vector<std::vector<float>>{{1.0F, 2.0F}, {3.0F}})};
+#else
+    const batten::columns weights{batten::named<"weights">(ids)};
+#endif
+    static_cast<void>(weights);
 }

@@ -113,9 +113,24 @@ TEST_CASE("a matrix_view finds rows by its row_stride")
     view(0, 0) = 9;
     CHECK(cells[0] == 9);
     CHECK(batten::matrix_view<int>().rows() == 0);
+    CHECK(grid_of(batten::matrix_view(cells.data(), 2, 3)) == grid_of(batten::matrix_view(cells.data(), 2, 3, 3)));
 }
 
 #if defined(__cpp_lib_mdspan)
+static_assert(std::is_convertible_v<batten::matrix_view<int>, batten::matrix_view<const int>> &&
+              !std::is_convertible_v<batten::matrix_view<const int>, batten::matrix_view<int>> &&
+              !std::is_convertible_v<batten::matrix_view<int>, batten::matrix_view<const long>>);
+
+TEST_CASE("a matrix_view converts to one of const elements")
+{
+    std::vector<int> cells{1, 2, 3, 4, 5, 6, 7, 8};
+    const batten::matrix_view<int> view(cells.data(), 2, 3, 4);
+    const batten::matrix_view<const int> read = view;
+    CHECK(read.data() == cells.data());
+    CHECK((read.rows() == 2 && read.width() == 3 && read.row_stride() == 4));
+    CHECK(read(1, 2) == 7);
+}
+
 TEST_CASE("a matrix_view is an mdspan where the standard library has it")
 {
     std::array<int, 8> cells{1, 2, 3, -1, 4, 5, 6, -1};

@@ -3,7 +3,9 @@
 
 #include "support.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 namespace {
@@ -58,12 +60,188 @@ TEST_CASE("the attention mask comes from lengths, never from a comparison with t
     CHECK(grid_of(batch.view<batten::position_ids>()) == grid{{0, 1, 2}, {0, 1, 0}, {0, 0, 0}});
 }
 
-TEST_CASE("labels and loss mask come from lengths too: a real token that equals the pad id, or ignore_index, is trained")
+TEST_CASE("labels and loss mask come from lengths too: a real token that equals the pad id is trained")
 {
     const auto batch = collator<batten::token_ids<>, batten::loss_mask<>, batten::labels<>>{{.pad_id = 0, .ignore_index = 5}}(
-        ragged{{0, 5, 0}, {0}});
-    CHECK(grid_of(batch.view<batten::labels>()) == grid{{0, 5, 0}, {0, 5, 5}});
+        ragged{{0, 6, 0}, {0}});
+    CHECK(grid_of(batch.view<batten::labels>()) == grid{{0, 6, 0}, {0, 5, 5}});
     CHECK(grid_of(batch.view<batten::loss_mask>()) == grid{{1, 1, 1}, {1, 0, 0}});
+}
+
+// Targets as a loss sees them: labels that are not the ignore index, after the shift of a model under model_shifts.
+template <class Batch>
+std::size_t seen_by_a_loss(const Batch& batch, batten::target_alignment targets, long long ignore_index)
+{
+    std::size_t seen = 0;
+    for (const line& row : grid_of(batch.template view<batten::labels>()))
+        for (std::size_t c = targets == batten::model_shifts ? 1 : 0; c < row.size(); ++c)
+            seen += row[c] != ignore_index ? 1U : 0U;
+    return seen;
+}
+
+constexpr std::array every_alignment{batten::same_position, batten::model_shifts, batten::next_token,
+                                     batten::next_token_drop_last};
+
+// Masks of half floats: the bits of 1 by the definition of the format, and of 0.
+template <class T>
+void check_masks_of_halves(std::uint16_t one)
+{
+    using fields = batten::fields<batten::attention_mask<T>, batten::loss_mask<T>>;
+    using reference = batten::fields<batten::attention_mask<>, batten::loss_mask<>>;
+    std::vector<std::vector<std::uint8_t>> loss(3);
+    ragged rows(3);
+    for (std::size_t i = 0; i < 100; ++i)
+        rows[0].push_back(1), loss[0].push_back(static_cast<std::uint8_t>(i % 3));
+    rows[2] = {5, 6}, loss[2] = {0, 1};
+    const std::vector<int> prompts{7, 0, 0};
+    const auto bits_of = [one](const auto& cells) {
+        std::vector<std::uint16_t> bits;
+        for (const auto cell : cells)
+            if constexpr (batten::half<std::remove_const_t<decltype(cell)>>)
+                bits.push_back(cell.bits);
+            else
+                bits.push_back(cell != 0 ? one : std::uint16_t{0});
+        return bits;
+    };
+    const auto check = [&]<class Side, class In>(Side, const In& in) {
+        const auto batch = batten::collator<Side, batten::round_up_to<8>, batten::reject, fields>{{}}(in);
+        const auto expected = batten::collator<Side, batten::round_up_to<8>, batten::reject, reference>{{}}(in);
+        CHECK(bits_of(batch.attention_mask()) == bits_of(expected.attention_mask()));
+        CHECK(bits_of(batch.loss_mask()) == bits_of(expected.loss_mask()));
+    };
+    check(batten::pad_right{}, rows);
+    check(batten::pad_left{}, batten::inputs{rows, prompts});
+    check(batten::pad_right{}, batten::inputs{rows, prompts, loss});
+}
+
+TEST_CASE("masks of half floats hold 1 and 0 in their format")
+{
+    check_masks_of_halves<batten::bfloat16>(0x3F80);
+    check_masks_of_halves<batten::float16>(0x3C00);
+}
+
+constexpr bool halves_in_constant_evaluation()
+{
+    const std::array<std::array<int, 2>, 2> rows{{{1, 2}, {3, 4}}};
+    const auto batch = collator<batten::attention_mask<batten::float16>>{{}}(rows);
+    return batch.attention_mask()[3] == batten::float16{0x3C00};
+}
+static_assert(halves_in_constant_evaluation());
+
+// The cells of a column of T from one sequence of values, or why there are none.
+template <class T, class Source>
+batten::result<std::vector<T>> cells_of(const std::vector<Source>& values)
+{
+    const ragged ids{{1}, std::vector<int>(values.size(), 1)};
+    const std::vector<std::vector<Source>> columns{{Source{1}}, values};
+    const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::fields<batten::column<"w", T>>>
+        collate{{}};
+    const auto batch = collate.try_collate(
+        batten::inputs{ids, batten::none, batten::none, batten::columns{batten::named<"w">(columns)}});
+    if (!batch)
+        return batch.error();
+    const auto cells = batch->template get<"w">(1);
+    return std::vector<T>(cells.begin(), cells.end());
+}
+
+template <class T, class Source>
+bool holds_each(const std::vector<Source>& values)
+{
+    std::vector<T> expected;
+    for (const Source value : values)
+        expected.push_back(static_cast<T>(value));
+    const auto cells = cells_of<T>(values);
+    return cells.has_value() && std::equal(expected.begin(), expected.end(), cells->begin(), cells->end(), [](T a, T b) {
+               return (a == b && std::signbit(a) == std::signbit(b)) || (std::isnan(a) && std::isnan(b));
+           });
+}
+
+TEST_CASE("a finite number that a column's type would make infinite is an error; NaN, infinity and -0 pass unchanged")
+{
+    using limits = std::numeric_limits<double>;
+    const double most = static_cast<double>(std::numeric_limits<float>::max());
+    CHECK(holds_each<float>(std::vector<double>{0.1, -0.0, 1e-300, most, -most, limits::infinity(), -limits::infinity(),
+                                                limits::quiet_NaN()}));
+    CHECK(holds_each<float>(std::vector<float>{std::numeric_limits<float>::max(), std::numeric_limits<float>::infinity()}));
+    CHECK(holds_each<double>(std::vector<double>{1e300, limits::infinity()}));
+    for (const double value : {1e300, -1e300, limits::max(), std::nextafter(most, limits::infinity()), -3.5e38})
+        CHECK(error_is(cells_of<float>(std::vector<double>{1, limits::infinity(), value, 2}).error()) ==
+              error_is(errors::entry_out_of_range, 1, 2, 0, "w"));
+    if (std::numeric_limits<long double>::max_exponent > limits::max_exponent)
+        CHECK(error_is(cells_of<double>(std::vector<long double>{1e300L, -1e300L * 1e300L}).error()) ==
+              error_is(errors::entry_out_of_range, 1, 1, 0, "w"));
+    CHECK(cells_of<float>(std::vector<double>{1e300}).error().message() ==
+          "batten: row 1, entry 0: the element type of w cannot hold a number so large");
+}
+
+TEST_CASE("an integer that a floating-point column would round is an error")
+{
+    constexpr std::int32_t exact = 1 << 24;
+    CHECK(holds_each<float>(std::vector<std::int32_t>{0, -1, exact, -exact, exact + 2, 3 << 29,
+                                                      std::numeric_limits<std::int32_t>::min()}));
+    for (const std::int32_t value : {exact + 1, -exact - 1, 2 * exact + 2, std::numeric_limits<std::int32_t>::max()})
+        CHECK(error_is(cells_of<float>(std::vector<std::int32_t>{7, value}).error()) ==
+              error_is(errors::token_not_representable, 1, 1, value, "w"));
+    CHECK(holds_each<double>(std::vector<std::int32_t>{exact + 1, std::numeric_limits<std::int32_t>::max()}));
+    CHECK(holds_each<float>(std::vector<std::int16_t>{-32768, 32767}));
+    CHECK(holds_each<double>(std::vector<std::uint64_t>{std::uint64_t{1} << 63, (std::uint64_t{1} << 53) + 2}));
+    for (const std::uint64_t value : {std::numeric_limits<std::uint64_t>::max(), (std::uint64_t{1} << 53) + 1})
+        CHECK(error_is(cells_of<double>(std::vector<std::uint64_t>{value}).error()).code == errors::token_not_representable);
+    CHECK(holds_each<double>(std::vector<std::int64_t>{std::numeric_limits<std::int64_t>::min()}));
+}
+
+TEST_CASE("a target that is the ignore index is an error: it would be counted, and a loss would leave it out")
+{
+    const ragged rows{{9, 8}, {3, 5, 0, 7}}, good{{9, 8}, {3, 5, 1, 7}};
+    for (const auto targets : every_alignment) {
+        const collator<batten::labels<>> padded{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        CHECK(call_error(padded, rows) == error_is(errors::target_is_ignore_index, 1, 2, 0, "labels"));
+        const batten::varlen_collator<> varlen{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        CHECK(call_error(varlen, rows) == error_is(errors::target_is_ignore_index, 0, 2, 0, "labels"));
+        const std::vector<batten::piece> pieces{{0, 0, 2}, {1, 1, 3}};
+        const std::vector<std::size_t> offsets{0, 2};
+        const batten::packed_collator<batten::dynamic_length> packed{
+            {.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        CHECK(call_error(packed, batten::packed(rows, {pieces, offsets}), batten::packed(good, {pieces, offsets})) ==
+              error_is(errors::target_is_ignore_index, 0, 2, 0, "labels"));
+    }
+    const collator<batten::labels<>> padded{{.pad_id = 0, .ignore_index = 0}};
+    CHECK(padded.try_shape(rows).error().message() ==
+          "batten: row 1, token 2: a target in labels is 0, which is the ignore_index: a loss would leave it out");
+}
+
+TEST_CASE("what is not trained may be the ignore index: a prompt, an entry of loss 0, the token that no column predicts")
+{
+    const ragged rows{{0, 5, 6}, {0, 0, 7, 8}, {4, 0, 9}};
+    const std::vector<int> prompts{0, 2, 0};
+    const ragged loss{{1, 1, 1}, {1, 1, 1, 1}, {1, 0, 1}};
+    const batten::inputs in{rows, prompts, loss};
+    for (const auto targets : {batten::model_shifts, batten::next_token, batten::next_token_drop_last}) {
+        const collator<batten::labels<>> collate{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        const auto batch = collate(in);
+        CHECK(batch.summary().targets == seen_by_a_loss(batch, targets, 0));
+        CHECK(batch.summary().targets == 5);
+    }
+    const collator<batten::labels<>> same{{.pad_id = 0, .ignore_index = 0, .targets = batten::same_position}};
+    CHECK(call_error(same, in) == error_is(errors::target_is_ignore_index, 0, 0, 0, "labels"));
+    const ragged all{{1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1}};
+    CHECK(call_error(collator<batten::labels<>>{{.pad_id = 0, .ignore_index = 0}}, batten::inputs{rows, prompts, all}) ==
+          error_is(errors::target_is_ignore_index, 2, 1, 0, "labels"));
+    // Without labels there is nothing to mistake.
+    CHECK(collator<batten::token_ids<>, batten::loss_mask<>>{{.pad_id = 0, .ignore_index = 0}}(rows).summary().targets == 7);
+}
+
+TEST_CASE("an ignore index that no token can be is looked for in no token")
+{
+    const std::vector<std::vector<std::int8_t>> narrow{{44, 1}, {-100, 2}};
+    const collator<batten::labels<>> beyond{{.pad_id = 0, .ignore_index = 300}};
+    CHECK(line_of(beyond(narrow).labels()) == line{44, 1, -100, 2});
+    const collator<batten::labels<>> below{{.pad_id = 0}};
+    CHECK(line_of(below(narrow).labels()) == line{44, 1, -100, 2});
+    const std::vector<std::vector<std::uint64_t>> wide{{1, std::numeric_limits<std::uint64_t>::max()}};
+    using wide_labels = batten::labels<std::uint64_t>;
+    const collator<wide_labels> most{{.pad_id = 0, .ignore_index = std::numeric_limits<std::uint64_t>::max()}};
+    CHECK(call_error(most, wide).code == errors::target_is_ignore_index);
 }
 
 TEST_CASE("positions on pads are 0, or what pad_position says, or count on")

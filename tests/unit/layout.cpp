@@ -76,8 +76,8 @@ struct one_row {
             if (options.targets == batten::next_token_drop_last && s.kept != 0)
                 s.length = s.kept - 1;
             column += s.length + Gap;
-            if (column > batten::detail::limit_of(options.length)) {
-                reason = {errors::row_over_limit, r, column, batten::detail::limit_of(options.length), {}};
+            if (column > batten::limit_of(options.length)) {
+                reason = {errors::row_over_limit, r, column, batten::limit_of(options.length), {}};
                 return false;
             }
             sink(s);
@@ -90,6 +90,16 @@ using varlen_fields = batten::fields<batten::token_ids<>, batten::attention_mask
                                      batten::labels<>, batten::segment_ids<>>;
 template <class Length, std::size_t Gap = 0, class Side = batten::no_side, class Fields = varlen_fields>
 using one_row_collator = batten::basic_collator<one_row<Length, Gap, Side>, Fields>;
+
+static_assert(batten::layout<one_row<batten::dynamic_length>> &&
+              batten::layout<batten::padded<batten::pad_left, batten::fixed_length>> &&
+              batten::layout<batten::packed_rows<batten::fixed_length>> && batten::layout<batten::varlen_row<batten::no_length>> &&
+              !batten::layout<batten::pad_left> && !batten::layout<int>);
+using bundle_of_rows = decltype(batten::bundle_of(std::declval<const ragged&>()));
+static_assert(batten::layout_of<one_row<batten::dynamic_length>, bundle_of_rows> &&
+              batten::layout_of<batten::varlen_row<batten::dynamic_length>, bundle_of_rows> &&
+              !batten::layout_of<batten::packed_rows<batten::fixed_length>, bundle_of_rows> &&
+              batten::layout_of<batten::packed_rows<batten::fixed_length>, batten::packed_bundle<bundle_of_rows>>);
 
 const ragged three{{5, 6, 7}, {}, {8, 9}};
 
@@ -241,6 +251,82 @@ TEST_CASE("memory of the caller's, with a row_stride, serves a shared row too")
     CHECK(memory.only_inside());
     CHECK(lengths.only_inside());
     CHECK(line_of(lengths.cells()) == line{3, 0, 2});
+}
+
+// ---- inputs of the user's own -----------------------------------------------------------------------------------------
+
+}  // namespace
+
+namespace elsewhere {
+
+// Sequences backwards, by a member; and some that a function of their namespace describes.
+template <class Bundle>
+struct reversed_bundle : Bundle {
+    constexpr explicit reversed_bundle(const Bundle& in) : Bundle(in) {}
+    [[nodiscard]] constexpr std::size_t length(std::size_t i) const { return Bundle::length(at(i)); }
+    [[nodiscard]] constexpr auto tokens(std::size_t i) const { return Bundle::tokens(at(i)); }
+    [[nodiscard]] constexpr std::size_t at(std::size_t i) const { return this->sequence_count() - 1 - i; }
+};
+struct last_first {
+    const ragged& rows;
+    [[nodiscard]] constexpr auto bundle() const
+    {
+        const auto forward = batten::bundle_of(rows);
+        return reversed_bundle<std::remove_const_t<decltype(forward)>>(forward);
+    }
+};
+struct numbered {
+    const ragged& rows;
+    const std::vector<int>& prompts;
+};
+constexpr auto batten_bundle(const numbered& in) { return batten::inputs{in.rows, in.prompts}.bundle(); }
+
+// No bundle: it counts alone.
+struct half_a_bundle {
+    [[nodiscard]] static constexpr std::size_t sequence_count() { return 0; }
+};
+struct with_half_a_bundle {
+    [[nodiscard]] static constexpr half_a_bundle bundle() { return {}; }
+};
+
+}  // namespace elsewhere
+
+namespace {
+
+static_assert(batten::collatable<ragged> && batten::collatable<elsewhere::last_first> &&
+              batten::collatable<elsewhere::numbered> && !batten::collatable<elsewhere::with_half_a_bundle> &&
+              !batten::collatable<int> && !batten::collatable<std::vector<int>>);
+static_assert(batten::bundle<bundle_of_rows> && !batten::bundle<elsewhere::half_a_bundle> && !batten::bundle<ragged>);
+
+TEST_CASE("inputs of the user's own are collated by their member bundle, or by batten_bundle in their namespace")
+{
+    const batten::collator<batten::pad_right, batten::dynamic_length> collate{{.pad_id = 0}};
+    CHECK(line_of(collate(elsewhere::last_first{three}).token_ids()) == line{8, 9, 0, 0, 0, 0, 5, 6, 7});
+    const std::vector<int> prompts{2, 0, 1};
+    const auto batch = collate(elsewhere::numbered{three, prompts});
+    CHECK(line_of(batch.loss_mask()) == line{0, 0, 1, 0, 0, 0, 0, 1, 0});
+    CHECK(batch.summary() == collate(batten::inputs{three, prompts}).summary());
+}
+
+TEST_CASE("inputs of the user's own are selected from and packed as any others")
+{
+    const batten::collator<batten::pad_right, batten::dynamic_length> collate{{.pad_id = 0}};
+    const std::vector<int> prompts{2, 0, 1};
+    const elsewhere::numbered in{three, prompts};
+    const std::vector<int> rows{2, 0};
+    CHECK(line_of(collate(batten::select(in, rows)).loss_mask()) == line{0, 1, 0, 0, 0, 1});
+    const std::vector<batten::piece> pieces{{0, 0, 3}, {2, 0, 2}};
+    const std::vector<std::size_t> offsets{0, 2};
+    const batten::packed_collator<> pack{{.pad_id = 0, .length = {6}}};
+    CHECK(line_of(pack(batten::packed(in, {pieces, offsets})).labels()) == line{-100, -100, 7, -100, 9, -100});
+}
+
+TEST_CASE("a layout without a length is as wide as its longest row")
+{
+    const one_row_collator<batten::no_length> together{{.pad_id = 0}};
+    CHECK(together(three).width() == 5);
+    CHECK(together(ragged{}).width() == 0);
+    static_assert(batten::limit_of(batten::no_length{}) == batten::no_limit);
 }
 
 // ---- layouts that lie -------------------------------------------------------------------------------------------------

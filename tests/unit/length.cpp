@@ -134,8 +134,8 @@ constexpr std::size_t width_of(const Strategy& strategy, std::initializer_list<s
     return batten::length_traits<Strategy>::width(strategy, std::span<const std::size_t>(lengths.begin(), lengths.size()));
 }
 using batten::no_limit;
-using batten::detail::limit_of;
-using batten::detail::max_width_of;
+using batten::limit_of;
+using batten::max_width_of;
 
 static_assert(width_of(batten::fixed_length(512), {3, 7}) == 512 && width_of(batten::fixed_length(512), {}) == 512);
 static_assert(limit_of(batten::fixed_length(512)) == 512);

@@ -217,10 +217,10 @@ TEST_CASE("special tokens are never chosen and never drawn, whether told by id o
     CHECK(line_of(by_both.labels) == line{-100, -100, -100, 11, -100, -100, 13});
     CHECK((by_both.ids[1] == 10 && by_both.ids[4] == 12));
 
-    // Every ordinary id is drawn, no other: unlike Transformers, which draws [CLS] and [PAD] too.
+    // Every ordinary id is drawn, no other, and not 3, the mask id: unlike Transformers, which draws [CLS] and [PAD] too.
     all.vocabulary = 12, all.special_ids = {11, 0, 5, 5, -3, 400};
     const hidden many = hide(mlm_masking(all), tokens(400, 500), 3);
-    CHECK(std::set<int>(many.ids.begin(), many.ids.end()) == std::set<int>{1, 2, 3, 4, 6, 7, 8, 9, 10});
+    CHECK(std::set<int>(many.ids.begin(), many.ids.end()) == std::set<int>{1, 2, 4, 6, 7, 8, 9, 10});
 }
 
 TEST_CASE("a word is chosen as a whole or not at all, and no word has a negative number")
@@ -342,6 +342,58 @@ TEST_CASE("options that do not make sense are refused when it is made")
     mlm_options sums_to_one = bert();
     sums_to_one.mask_replace_prob = 0.9, sums_to_one.random_replace_prob = 0.1;
     CHECK(mlm_masking::try_make(sums_to_one).has_value());
+}
+
+TEST_CASE("the mask id is special by itself: never chosen, never drawn, and counted as special")
+{
+    const mlm_options listed{.mask_replace_prob = 0.2, .random_replace_prob = 0.8, .mask_id = 5, .vocabulary = 8,
+                             .special_ids = {0, 5}, .seed = 3};
+    mlm_options unlisted = listed;
+    unlisted.special_ids = {0};
+    unlisted.mlm_probability = 1;
+    tokens ids(4000, 7);
+    ids[17] = 5;
+    const hidden made = hide(mlm_masking(unlisted), ids, 1);
+    CHECK(made.labels[17] == -100);
+    CHECK(made.ids[17] == 5);
+    // As many mask ids as were put there on purpose, and the one that was there.
+    CHECK(static_cast<std::size_t>(std::count(made.ids.begin(), made.ids.end(), 5)) == made.sum.masked + 1);
+    mlm_options both = listed;
+    both.mlm_probability = 1;
+    CHECK(made == hide(mlm_masking(both), ids, 1));
+
+    unlisted.vocabulary = 6;  // 1, 2, 3, 4 are left
+    CHECK(mlm_masking::try_make(unlisted).has_value());
+    unlisted.special_ids = {0, 1, 2, 3, 4};
+    CHECK(error_is(mlm_masking::try_make(unlisted).error()) == error_is(errors::vocabulary_too_small, no_row, 6, 6));
+}
+
+TEST_CASE("a token that may be chosen and is the ignore index is an error before the first write")
+{
+    mlm_options with = bert();
+    with.ignore_index = 0;  // special, and so never a target
+    CHECK(mlm_masking(with).options().ignore_index == batten::integer(0));
+    tokens ids{7, 0, 8, 9, 42, 10};
+    const std::vector<int> lengths{3, 3}, numbers{1, 2};
+    const mask::padded_rows where(lengths, 3);
+    std::vector<int> labels(6, 5);
+    CHECK(mlm_masking(with).try_into(where, numbers, 0, std::span(ids), std::span(labels)).has_value());
+
+    with.ignore_index = 42;
+    ids = {7, 0, 8, 9, 42, 10};
+    labels.assign(6, 5);
+    CHECK(error_is(mlm_masking(with).try_into(where, numbers, 0, std::span(ids), std::span(labels)).error()) ==
+          error_is(errors::target_is_ignore_index, 1, 1, 42, "labels"));
+    CHECK(line_of(labels) == line{5, 5, 5, 5, 5, 5});
+    const std::vector<std::uint8_t> special{0, 0, 0, 0, 1, 0};
+    CHECK(mlm_masking(with)
+              .try_into(where, numbers, 0, std::span(ids), std::span(labels), mask::mlm_columns{.special = special})
+              .has_value());
+    ids = {7, 0, 8, 9, 42, 10};
+    const std::vector<std::int32_t> words{0, 1, 2, 0, -1, 1};
+    CHECK(mlm_masking(with)
+              .try_into(where, numbers, 0, std::span(ids), std::span(labels), mask::mlm_columns{.word_ids = words})
+              .has_value());
 }
 
 TEST_CASE("spans of other sizes and types that cannot hold the ids are refused before the first write")

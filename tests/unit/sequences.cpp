@@ -125,9 +125,48 @@ TEST_CASE("offsets need begin at 0 nor end at the last token")
 TEST_CASE("a ragged_view without offsets, or with one, has no sequences")
 {
     const std::vector<int> tokens{1, 2};
-    CHECK(collate(batten::ragged_view{tokens, std::vector<std::int32_t>{}}).rows() == 0);
-    CHECK(collate(batten::ragged_view{tokens, std::vector<std::int32_t>{0}}).rows() == 0);
+    const std::vector<std::int32_t> none, one{0};
+    CHECK(collate(batten::ragged_view{tokens, none}).rows() == 0);
+    CHECK(collate(batten::ragged_view{tokens, one}).rows() == 0);
     CHECK(batten::ragged_view<int, int>().empty());
+}
+
+// What may be given as a temporary: views of memory that something else owns, never a container.
+template <class Values>
+constexpr bool may_be_named = requires(Values&& values) { batten::named<"w">(std::forward<Values>(values)); };
+template <class Tokens, class Offsets>
+constexpr bool may_be_ragged = std::constructible_from<batten::ragged_view<int, int>, Tokens, Offsets>;
+template <class Packing>
+constexpr bool may_be_packed =
+    requires(const ragged& rows, Packing&& packing) { batten::packed(rows, std::forward<Packing>(packing)); };
+using flat = std::vector<int>;
+using spans = std::span<const std::span<const int>>;
+struct packer_result {
+    constexpr operator batten::bins() const& { return {}; }
+    operator batten::bins() && = delete;
+};
+static_assert(may_be_named<const ragged&> && may_be_named<ragged&> && may_be_named<spans> &&
+              may_be_named<batten::ragged_view<int, int>> && !may_be_named<ragged> && !may_be_named<const ragged>);
+static_assert(may_be_ragged<const flat&, flat&> && may_be_ragged<std::span<const int>, std::span<const int>> &&
+              may_be_ragged<flat&, std::span<int>> && !may_be_ragged<flat, flat&> && !may_be_ragged<flat&, flat> &&
+              !may_be_ragged<const flat, std::span<const int>>);
+static_assert(may_be_packed<const packer_result&> && may_be_packed<batten::bins> && !may_be_packed<packer_result>);
+static_assert(std::constructible_from<batten::lasting_span<int>, const flat&> &&
+              std::constructible_from<batten::lasting_span<int>, std::span<int>> &&
+              !std::constructible_from<batten::lasting_span<int>, flat>);
+
+TEST_CASE("a named column keeps a view that is a temporary")
+{
+    const ragged ids{{1, 2}, {3}};
+    const std::vector<float> values{0.5F, 1.5F, 2.5F};
+    const std::vector<int> offsets{0, 2, 3};
+    const batten::columns weights{batten::named<"w">(batten::ragged_view{values, offsets})};
+    const batten::inputs in{ids, batten::none, batten::none, weights};
+    const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::fields<batten::column<"w", float>>>
+        weigh{{}};
+    const auto batch = weigh(in);
+    const auto cells = batch.get<"w">();
+    CHECK(std::vector<float>(cells.begin(), cells.end()) == std::vector<float>{0.5F, 1.5F, 2.5F, 0});
 }
 
 TEST_CASE("offsets that are negative, decrease, or end past the tokens are errors that name the row")

@@ -108,6 +108,11 @@ struct unsigned_of<8> {
 template <class... T>
 concept vectorized = (true && ... && (std::is_arithmetic_v<T> && requires { typename unsigned_of<sizeof(T)>::type; }));
 
+// Cells that are moved, not converted: numbers, and others that are their bits, such as half floats.
+template <class T>
+concept moved = vectorized<T> || (std::has_unique_object_representations_v<T> && std::is_trivially_copyable_v<T> &&
+                                  requires { typename unsigned_of<sizeof(T)>::type; });
+
 // What the kernels see in place of T, so that there is one for each width: its bits where they are only moved, an integer as
 // wide and as signed, or T itself where it is a floating-point type, where they are converted.
 template <class T>
@@ -303,7 +308,7 @@ constexpr void fill(std::span<T> out, T value) noexcept
 {
     namespace simd = detail::simd;
 #if BATTEN_DETAIL_HAS_SIMD
-    if constexpr (simd::vectorized<T>) {
+    if constexpr (simd::moved<T>) {
         if (!std::is_constant_evaluated()) {
             if (!out.empty())
                 simd::on_machine(
@@ -377,7 +382,7 @@ constexpr void choose(std::span<const Mask> mask, T chosen, T otherwise, std::sp
 {
     namespace simd = detail::simd;
 #if BATTEN_DETAIL_HAS_SIMD
-    if constexpr (simd::vectorized<Mask, T>) {
+    if constexpr (simd::vectorized<Mask> && simd::moved<T>) {
         if (!std::is_constant_evaluated()) {
             const auto* const m = simd::lanes_of(mask.data());
             const auto yes = simd::bits_in(chosen);
@@ -399,7 +404,7 @@ constexpr void fill_run(std::span<T> out, std::size_t begin, std::size_t length,
 {
     namespace simd = detail::simd;
 #if BATTEN_DETAIL_HAS_SIMD
-    if constexpr (simd::vectorized<T>) {
+    if constexpr (simd::moved<T>) {
         if (!std::is_constant_evaluated()) {
             if (!out.empty())
                 simd::on_machine([&](auto kernels) {

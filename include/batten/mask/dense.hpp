@@ -94,19 +94,12 @@ constexpr bool check_dense(std::span<const interval> intervals, const dimensions
     return true;
 }
 
-// Fills a row of a mask. The primitives know no halves, only integers as wide.
+// Fills a row of a mask.
 template <class T>
 constexpr void fill_row(std::span<T> row, const interval& seen, T inside, T outside) noexcept
 {
     const auto begin = static_cast<std::size_t>(seen.begin);
     const auto length = static_cast<std::size_t>(seen.end - seen.begin);
-    if constexpr (half<T>) {
-        if (!std::is_constant_evaluated()) {
-            static_assert(sizeof(T) == sizeof(std::uint16_t) && std::is_standard_layout_v<T>);
-            auto* const cells = reinterpret_cast<std::uint16_t*>(row.data());
-            return cells::fill_run(std::span(cells, row.size()), begin, length, inside.bits, outside.bits);
-        }
-    }
     cells::fill_run(row, begin, length, inside, outside);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Masked language modelling, as BERT is trained: some tokens are chosen to be predicted, most of them hidden from the model.
 //
-//     const mask::mlm_masking hide{{.mask_id = 103, .vocabulary = 30522, .special_ids = {0, 101, 102, 103}}};
+//     const mask::mlm_masking hide{{.mask_id = 103, .vocabulary = 30522, .special_ids = {0, 101, 102}}};
 //     hide.into(where, sequence_numbers, epoch, token_ids, labels);
 #ifndef BATTEN_MASK_MLM_HPP_INCLUDED
 #define BATTEN_MASK_MLM_HPP_INCLUDED
@@ -32,7 +32,7 @@ struct mlm_options {
     double random_replace_prob = 0.1;               // of those chosen: become a random id that is not special. The rest stay
     std::optional<integer> mask_id{};        // required where mask_replace_prob is not 0
     std::uint64_t vocabulary = 0;            // ids are [0, vocabulary); required where random_replace_prob is not 0
-    std::vector<std::int64_t> special_ids{}; // never chosen, never drawn
+    std::vector<std::int64_t> special_ids{}; // never chosen, never drawn; mask_id is one of them by itself
     integer ignore_index = -100;             // label of a token that is not predicted
     bool at_least_one = false;               // choose one token (or word) of a sequence of which chance chose none
     std::uint64_t seed = 0;
@@ -85,7 +85,7 @@ public:
     // Shapes    numbers: one for each sequence, its own in the data set; token_ids, labels and the columns [rows, width]
     // Requires  spans that do not overlap.
     // Errors    an arrangement that does not fit together; spans of other sizes; a mask id or vocabulary that Token, or an
-    //           ignore_index or token that Label cannot hold.
+    //           ignore_index or token that Label cannot hold; a token that may be chosen and is the ignore_index.
     template <arrangement Where, integer_range Numbers, integer_number Token, integer_number Label>
     constexpr result<mlm_summary> try_into(const Where& where, const Numbers& numbers, std::uint64_t epoch,
                                            std::span<Token> token_ids, std::span<Label> labels,
@@ -172,6 +172,8 @@ private:
             return detail::fail(reason, error::of(errors::mask_id_missing));
 
         std::vector<std::int64_t>& special = options_.special_ids;
+        if (options_.mask_id && options_.mask_id->template fits<std::int64_t>())
+            special.push_back(options_.mask_id->template to<std::int64_t>());
         std::sort(special.begin(), special.end());
         special.erase(std::unique(special.begin(), special.end()), special.end());
         for (const std::int64_t id : special)
@@ -214,7 +216,36 @@ private:
         if (!options_.ignore_index.template fits<Label>())
             return detail::fail(
                 reason, error::of(errors::ignore_index_not_representable, options_.ignore_index, {}, "labels"));
-        return tokens_fit(where, ids, labels, reason);
+        return tokens_fit(where, ids, labels, reason) && tokens_are_not_ignored(where, ids, labels, columns, reason);
+    }
+
+    // No token that may be chosen is the ignore_index, which as its label would not be trained. Looked through only where a
+    // token can be it.
+    template <class Where, class Token, class Label>
+    constexpr bool tokens_are_not_ignored(const Where& where, std::span<Token> ids, std::span<Label> /*labels*/,
+                                          const mlm_columns& columns, error& reason) const
+    {
+        const integer& ignore_index = options_.ignore_index;
+        if (ignore_index.is_negative() || !ignore_index.template fits<Token>())
+            return true;
+        const Token ignored = ignore_index.template to<Token>();
+        const std::size_t width = where.measured().queries;
+        return where.walk(
+            [&](const place& at) {
+                const std::size_t first = at.row * width + at.first_query;
+                const auto part = [&](auto column) { return column.empty() ? column : column.subspan(first, at.queries); };
+                const sequence<Token, Label> one{part(ids), {}, {part(columns.word_ids), part(columns.special)}};
+                std::size_t found = at.queries;
+                each_unit(one, [&](std::size_t begin, std::size_t end) {
+                    for (std::size_t i = begin; i < end && found == at.queries; ++i)
+                        if (one.ids[i] == ignored && !is_special(one, i))
+                            found = i;
+                });
+                return found == at.queries ||
+                       detail::fail(reason,
+                                    error::of_row(errors::target_is_ignore_index, at.row, found, ignore_index, "labels"));
+            },
+            reason);
     }
 
     // Every token may become a label. Looked through only where Label is the narrower type.

@@ -316,7 +316,7 @@ public:
     template <collatable In, class... Named>
     constexpr result<decode_step> try_append(const In& in, const outputs<Named...>& out)
     {
-        const auto bundle = detail::as_bundle(in);
+        const auto bundle = bundle_of(in);
         decode_step step{.first_column = width_};
         auto bound = step_fields(step_indices{});
         error reason;

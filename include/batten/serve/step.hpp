@@ -436,7 +436,7 @@ private:
 template <class Tokens, class Computed, class Scheduled, class Blocks, class Ids, class PromptLengths>
 constexpr auto list_requests(const step_inputs<Tokens, Computed, Scheduled, Blocks, Ids, PromptLengths>& in)
 {
-    const auto tokens = batten::detail::as_bundle(in.tokens);
+    const auto tokens = bundle_of(in.tokens);
     using list = request_list<std::remove_const_t<decltype(tokens)>, std::remove_cvref_t<decltype(in)>, every_row>;
     return list(tokens, in, tokens.sequence_count(), {});
 }
@@ -445,7 +445,7 @@ template <class... Part, class Index>
 constexpr auto list_requests(const selection<step_inputs<Part...>, Index>& chosen)
 {
     const auto& in = chosen.source();
-    const auto source = batten::detail::as_bundle(in.tokens);
+    const auto source = bundle_of(in.tokens);
     const selected_bundle<std::remove_const_t<decltype(source)>, Index> tokens(source, chosen.rows());
     using list = request_list<std::remove_const_t<decltype(tokens)>, std::remove_cvref_t<decltype(in)>, listed_rows<Index>>;
     return list(tokens, in, source.sequence_count(), {chosen.rows()});
