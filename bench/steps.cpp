@@ -190,7 +190,7 @@ void run_steps(const settings& with, results_file& results, const std::string& n
     const batten::matrix_view<std::int32_t> cells(batten_memory.table.data(), requests, of.max_blocks, of.max_blocks);
     serve::block_rows<std::int32_t> table(cells, table_ids, states);
     const std::span tokens_of(of.tokens.data(), requests * of.max_context);
-    const serve::token_rows known(tokens_of, of.max_context, of.lengths);
+    const batten::strided_sequences known(tokens_of, of.max_context, of.lengths);
     const batten::matrix_view<const std::int32_t> blocks(of.blocks.data(), requests, of.max_blocks, of.max_blocks);
     const serve::step_options options{.block_size = block_size, .blocks = of.pool()};
 

@@ -6,6 +6,7 @@
 #include <batten/batch.hpp>
 #include <batten/detail/engine.hpp>
 #include <batten/detail/field_list.hpp>
+#include <batten/detail/field_ops.hpp>
 #include <batten/error.hpp>
 #include <batten/executor.hpp>
 #include <batten/field.hpp>
@@ -31,12 +32,6 @@ namespace batten {
 namespace detail {
 
 // Run only where the option is left out.
-template <bool needed>
-constexpr integer default_pad_id() noexcept
-{
-    static_assert(!needed, "batten: this collator writes token ids, and so needs to know what pads hold: write .pad_id = ...");
-    return {};
-}
 template <class Length>
 constexpr Length default_length()
 {
@@ -196,22 +191,7 @@ private:
             static_assert(!detail::field_list<Fields>::template any<detail::needs_pads_last> || detail::pads_come_last<side>(),
                           "batten: continue_positions needs pads that come after the tokens alone: use pad_right, or pad_position<0>");
         return detail::check_strategy(settings.length, reason) &&
-               check_fields(settings, reason, std::make_index_sequence<Fields::count>{});
-    }
-
-    template <std::size_t... I>
-    static constexpr bool check_fields(const options_type& settings, error& reason, std::index_sequence<I...>)
-    {
-        return (true && ... && check_field(settings.fields.template at<I>(), settings.values(), reason));
-    }
-    template <class Field>
-    static constexpr bool check_field([[maybe_unused]] const Field& field, [[maybe_unused]] const fill_values& values,
-                                      [[maybe_unused]] error& reason)
-    {
-        if constexpr (requires { field.check_options(values, reason); })
-            return field.check_options(values, reason);
-        else
-            return true;
+               detail::check_all_options(settings.fields, settings.values(), reason);
     }
 
     // Whether layout and fields can be used with these inputs; a sentence for each that cannot.

@@ -208,10 +208,77 @@ template <std::ranges::contiguous_range Tokens, std::ranges::contiguous_range Of
 ragged_view(const Tokens&, const Offsets&)
     -> ragged_view<std::ranges::range_value_t<Tokens>, std::ranges::range_value_t<Offsets>>;
 
+// ---- strided_sequences -------------------------------------------------------------------------------------------------
+
+// Sequences as the rows of a matrix: sequence r is the first lengths[r] elements from tokens[r * row_stride] on. What a server
+// keeps of its requests, and what a draft model yields.
+//
+// Shapes   tokens [sequences * row_stride] or more; lengths [sequences].
+// Requires memory that outlives it: temporaries are refused by type.
+// Errors   a length that is negative or over row_stride, too few tokens: at the call that reads the sequence, O(1) each.
+template <class T, integer_number Length>
+    requires std::is_arithmetic_v<T>
+class strided_sequences {
+public:
+    constexpr strided_sequences() noexcept = default;
+    constexpr strided_sequences(std::span<const T> tokens, std::size_t row_stride, std::span<const Length> lengths) noexcept
+        : tokens_(tokens),
+          row_stride_(row_stride),
+          longest_(row_stride != 0 && tokens.size() / row_stride < lengths.size() ? 0 : row_stride),
+          lengths_(lengths)
+    {
+    }
+
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return lengths_.size(); }
+    [[nodiscard]] constexpr bool empty() const noexcept { return lengths_.empty(); }
+
+    // Sequence r. Requires: check(r).
+    [[nodiscard]] constexpr std::span<const T> operator[](std::size_t r) const
+    {
+        return {tokens_.data() + r * row_stride_, static_cast<std::size_t>(lengths_[r])};
+    }
+
+    // Whether sequence r fits its row. What a collator asks before it reads the sequence.
+    [[nodiscard]] constexpr bool check(std::size_t r, error& reason) const noexcept
+    {
+        return static_cast<std::size_t>(lengths_[r]) <= longest_ || explain(r, reason);  // a negative length is over any
+    }
+
+    [[nodiscard]] constexpr auto begin() const noexcept { return detail::index_iterator<strided_sequences>(this, 0); }
+    [[nodiscard]] constexpr auto end() const noexcept { return detail::index_iterator<strided_sequences>(this, size()); }
+
+private:
+    constexpr bool explain(std::size_t r, error& reason) const noexcept
+    {
+        if (std::cmp_less(lengths_[r], 0))
+            return detail::fail(reason, error::of_row(errors::length_negative, r, lengths_[r]));
+        if (longest_ != row_stride_) {
+            std::size_t needed = 0;
+            if (!detail::multiply(row_stride_, lengths_.size(), needed))
+                return detail::fail(reason, error::of_row(errors::size_overflow, r, lengths_.size(), row_stride_));
+            return detail::fail(reason,
+                                error::of_row(errors::span_too_small, r, needed, tokens_.size(), "strided_sequences"));
+        }
+        return detail::fail(reason, error::of_row(errors::row_over_limit, r, lengths_[r], row_stride_));
+    }
+
+    std::span<const T> tokens_{};
+    std::size_t row_stride_ = 0;
+    std::size_t longest_ = 0;  // 0 where there are too few tokens for all rows
+    std::span<const Length> lengths_{};
+};
+
+template <std::ranges::contiguous_range Tokens, std::ranges::contiguous_range Lengths>
+    requires std::ranges::borrowed_range<Tokens> && std::ranges::borrowed_range<Lengths>
+strided_sequences(Tokens&&, std::size_t, Lengths&&)
+    -> strided_sequences<std::ranges::range_value_t<Tokens>, std::ranges::range_value_t<Lengths>>;
+
 }  // namespace batten
 
 template <class T, class Offset>
 inline constexpr bool std::ranges::enable_view<batten::ragged_view<T, Offset>> = true;
+template <class T, class Length>
+inline constexpr bool std::ranges::enable_view<batten::strided_sequences<T, Length>> = true;
 
 namespace batten::detail {
 

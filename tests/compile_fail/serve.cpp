@@ -144,10 +144,10 @@ void steps()
     static_cast<void>(serve::step(serve::step_inputs{ids, computed, scheduled, blocks, names, prompts}, options));
 #endif
 
-#ifdef FORBIDDEN_token_rows_of_floats  // expect: constraints not satisfied && token_rows
-    static_cast<void>(serve::token_rows(floats, 1, scheduled));
+#ifdef FORBIDDEN_strided_sequences_with_lengths_of_floats  // expect: strided_sequences
+    static_cast<void>(batten::strided_sequences(names, 1, floats));
 #else
-    static_cast<void>(serve::token_rows(names, 1, scheduled));
+    static_cast<void>(batten::strided_sequences(names, 1, scheduled));
 #endif
 
     const serve::step bare(serve::step_inputs{ids, computed, scheduled}, options);
@@ -358,13 +358,13 @@ void decoding()
     const outputs into{set<attention_mask>(mask)};
     const outputs step{set<token_ids>(ids), set<position_ids>(positions)};
 
-#ifdef FORBIDDEN_kept_segment_field  // expect: put segment fields into Step
+#ifdef FORBIDDEN_persistent_segment_field  // expect: put segment fields into Step
     static_cast<void>(serve::decode_batch<fields<attention_mask<>, serve::seq_lens<>>>({.pad_id = 0}, lengths, 1, 8, into));
 #else
     static_cast<void>(serve::decode_batch<fields<attention_mask<>>>({.pad_id = 0}, lengths, 1, 8, into));
 #endif
 
-#ifdef FORBIDDEN_kept_positions_that_count_on  // expect: continue_positions has no place among holes: use pad_position<0>
+#ifdef FORBIDDEN_persistent_positions_that_continue  // expect: continue_positions has no place among holes: use pad_position<0>
     using kept_positions = position_ids<std::int64_t, batten::continue_positions>;
 #else
     using kept_positions = position_ids<std::int64_t, batten::pad_position<0>>;
@@ -372,19 +372,33 @@ void decoding()
     static_cast<void>(
         serve::decode_batch<fields<kept_positions>>({.pad_id = 0}, lengths, 1, 8, outputs{set<position_ids>(kept)}));
 
-#ifdef FORBIDDEN_positions_of_a_step_that_count_on  // expect: continue_positions has no place among holes: use pad_position<0>
+#ifdef FORBIDDEN_positions_of_a_step_that_continue  // expect: continue_positions has no place among holes: use pad_position<0>
     using step_positions = position_ids<std::int64_t, batten::continue_positions>;
 #else
     using step_positions = position_ids<std::int64_t, batten::pad_position<0>>;
 #endif
     static_cast<void>(serve::decode_batch<fields<attention_mask<>>, fields<step_positions>>({}, lengths, 1, 8, into));
 
-#ifdef FORBIDDEN_columns_by_another_rule  // expect: constraints not satisfied && column_policy
+#ifdef FORBIDDEN_cache_policy_without_a_column  // expect: constraints not satisfied && cache_policy
     using columns = column_of_one_number;
 #else
     using columns = every_other_column;
 #endif
-    static_cast<void>(serve::decode_batch<fields<attention_mask<>>, fields<>, columns>({}, lengths, 1, 8, into));
+    static_cast<void>(serve::decode_batch<fields<attention_mask<>>, fields<>, columns>({}, lengths, 1, 8, into, batten::pad_right{}));
+
+    using per_row = serve::decode_batch<fields<attention_mask<>>, fields<>, serve::ragged_cache>;
+#ifdef FORBIDDEN_ragged_cache_over_rows_that_begin_somewhere  // expect: give its side as the last argument, pad_right{}
+    static_cast<void>(per_row({}, lengths, 1, 8, into));
+#else
+    static_cast<void>(per_row({}, lengths, 1, 8, into, batten::pad_right{}));
+#endif
+
+#ifdef FORBIDDEN_field_of_one_row_in_a_step  // expect: so use serve::seq_lens in Step
+    using one_row = batten::cu_seqlens<>;
+#else
+    using one_row = serve::seq_lens<>;
+#endif
+    static_cast<void>(serve::decode_batch<fields<attention_mask<>>, fields<one_row>>({}, lengths, 1, 8, into));
 
 #ifdef FORBIDDEN_pad_id_left_out  // expect: write .pad_id = ...
     serve::decode_batch<> decode({}, lengths, 1, 8, into);
@@ -398,7 +412,7 @@ void decoding()
     static_cast<void>(serve::decode_batch<>({.pad_id = 0}, lengths, 1, 8, into));
 #endif
 
-#ifdef FORBIDDEN_kept_field_left_out  // expect: add set<the field>(span)
+#ifdef FORBIDDEN_persistent_field_left_out  // expect: add set<the field>(span)
     static_cast<void>(serve::decode_batch<>({.pad_id = 0}, lengths, 1, 8, outputs{}));
 #else
     static_cast<void>(serve::decode_batch<>({.pad_id = 0}, lengths, 1, 8, into));
@@ -422,10 +436,16 @@ void decoding()
     decode.append(sampled, step);
 #endif
 
-#ifdef FORBIDDEN_token_matrix_of_floats  // expect: constraints not satisfied && token_matrix
-    decode.append(serve::token_matrix(floats, lengths), step);
+#ifdef FORBIDDEN_append_of_strided_floats  // expect: constraints not satisfied && collatable
+    decode.append(batten::strided_sequences(floats, 1, lengths), step);
 #else
-    decode.append(serve::token_matrix(sampled, lengths), step);
+    decode.append(batten::strided_sequences(sampled, 1, lengths), step);
+#endif
+
+#ifdef FORBIDDEN_strided_sequences_of_a_temporary  // expect: strided_sequences
+    decode.append(batten::strided_sequences(std::vector<int>{5, 6}, 1, lengths), step);
+#else
+    decode.append(batten::strided_sequences(std::span<const int>(sampled), 1, lengths), step);
 #endif
 
 #ifdef FORBIDDEN_accept_of_floats  // expect: constraints not satisfied && integer_range
@@ -434,10 +454,10 @@ void decoding()
     decode.accept(lengths);
 #endif
 
-#ifdef FORBIDDEN_field_that_is_not_kept  // expect: this collator has no such field
-    static_cast<void>(decode.whole<token_ids>());
+#ifdef FORBIDDEN_field_that_is_not_persistent  // expect: this collator has no such field
+    static_cast<void>(decode.full_view<token_ids>());
 #else
-    static_cast<void>(decode.whole<attention_mask>());
+    static_cast<void>(decode.full_view<attention_mask>());
 #endif
 
 #ifdef FORBIDDEN_seq_lens_of_floats  // expect: constraints not satisfied && seq_lens

@@ -314,7 +314,7 @@ EXPORTED bool batten_decode_append(decoding* of, const std::int64_t* tokens, con
 {
     return guarded([&] {
         const std::size_t cells = of->rows() * most;
-        of->append(batten::serve::token_matrix(std::span(tokens, cells), std::span(counts, of->rows())),
+        of->append(batten::strided_sequences(std::span(tokens, cells), most, std::span(counts, of->rows())),
                    batten::outputs{batten::set<batten::token_ids>(std::span(ids, cells)),
                                    batten::set<batten::position_ids>(std::span(positions, cells))});
         return true;

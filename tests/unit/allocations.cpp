@@ -273,7 +273,7 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
                     running.push_back(static_cast<std::uint32_t>(r));
             if (running.empty())
                 continue;
-            const serve::token_rows all(tokens, context, known);
+            const batten::strided_sequences all(tokens, context, known);
             const serve::step_inputs in{all, computed, scheduled, batten::matrix_view<const serve::block_id>(
                                                                       table.data(), rows, width, width), ids};
             const serve::step step(batten::select(in, running), {.block_size = 4, .blocks = 20});

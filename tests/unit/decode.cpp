@@ -3,6 +3,8 @@
 
 #include "support.hpp"
 
+#include <batten/bins.hpp>
+#include <batten/presets.hpp>
 #include <batten/serve/decode.hpp>
 
 #include <algorithm>
@@ -24,9 +26,9 @@ using batten::serve::decode_batch;
 using batten::serve::decode_step;
 using batten::serve::dropped_row;
 using batten::serve::idle_rows;
-using batten::serve::own_column;
-using batten::serve::shared_column;
-using batten::serve::token_matrix;
+using batten::serve::ragged_cache;
+using batten::serve::aligned_cache;
+using batten::strided_sequences;
 using batten::set;
 using batten::token_ids;
 using tests::check_throws;
@@ -143,9 +145,9 @@ void check_same(const Decode& decode, const model& expected)
     CHECK(decode.width() == expected.width);
     CHECK(decode.capacity() == expected.capacity);
     CHECK(line_of(decode.lengths()) == expected.lengths());
-    CHECK(grid_of(decode.template whole<attention_mask>()) == expected.mask());
-    CHECK(grid_of(decode.template whole<token_ids>()) == expected.ids());
-    CHECK(grid_of(decode.template whole<position_ids>()) == expected.positions());
+    CHECK(grid_of(decode.template full_view<attention_mask>()) == expected.mask());
+    CHECK(grid_of(decode.template full_view<token_ids>()) == expected.ids());
+    CHECK(grid_of(decode.template full_view<position_ids>()) == expected.positions());
 }
 
 // ---- in constant evaluation ----------------------------------------------------------------------------------------------
@@ -171,7 +173,7 @@ TEST_CASE("rule 5: a left-padded step is one column for all rows, and each row's
     const auto prefill = prefilling<pad_left>{{.pad_id = pad}}(three);
     std::vector<std::int64_t> mask(3 * 6, -7);
     decode_batch<> decode({.pad_id = pad}, prefill, 6, outputs{set<attention_mask>(mask)});
-    CHECK(grid_of(decode.whole<attention_mask>()) == grid{{1, 1, 1, 0, 0, 0}, {0, 0, 1, 0, 0, 0}, {0, 1, 1, 0, 0, 0}});
+    CHECK(grid_of(decode.full_view<attention_mask>()) == grid{{1, 1, 1, 0, 0, 0}, {0, 0, 1, 0, 0, 0}, {0, 1, 1, 0, 0, 0}});
 
     step_memory step(3);
     const std::vector<int> first{10, 20, 30}, second{11, 21, 31};
@@ -180,9 +182,9 @@ TEST_CASE("rule 5: a left-padded step is one column for all rows, and each row's
     CHECK(line_of(step.positions) == line{3, 1, 2});
     CHECK(decode.append(second, step.named()) == decode_step{4, 1, 3});
     CHECK(line_of(step.positions) == line{4, 2, 3});
-    CHECK(grid_of(decode.whole<attention_mask>()) == grid{{1, 1, 1, 1, 1, 0}, {0, 0, 1, 1, 1, 0}, {0, 1, 1, 1, 1, 0}});
-    CHECK(grid_of(decode.current<attention_mask>()) == grid{{1, 1, 1, 1, 1}, {0, 0, 1, 1, 1}, {0, 1, 1, 1, 1}});
-    CHECK(decode.current<attention_mask>().row_stride() == 6);
+    CHECK(grid_of(decode.full_view<attention_mask>()) == grid{{1, 1, 1, 1, 1, 0}, {0, 0, 1, 1, 1, 0}, {0, 1, 1, 1, 1, 0}});
+    CHECK(grid_of(decode.view<attention_mask>()) == grid{{1, 1, 1, 1, 1}, {0, 0, 1, 1, 1}, {0, 1, 1, 1, 1}});
+    CHECK(decode.view<attention_mask>().row_stride() == 6);
     CHECK(line_of(decode.lengths()) == line{5, 3, 4});
     for (std::size_t r = 0; r < 3; ++r)
         CHECK(decode.column(r) == 5);
@@ -196,7 +198,7 @@ TEST_CASE("a step's positions and mask are those of generate in transformers: cu
     step_memory step(3);
     for (int t = 0; t < 6; ++t) {
         decode.append(std::vector<int>{t, t, t}, step.named());
-        const auto current = decode.current<attention_mask>();
+        const auto current = decode.view<attention_mask>();
         for (std::size_t r = 0; r < 3; ++r) {
             std::int64_t sum = 0;
             for (const std::int64_t cell : current.row(r))
@@ -219,12 +221,12 @@ TEST_CASE("a prefill that was collated straight into the buffers stays where it 
     collate.into(three, outputs{set<token_ids>(ids.cells(), 8), set<attention_mask>(mask.cells(), 8),
                                 set<batten::lengths>(lengths)});
     decode_batch<kept, fields<>> decode({.pad_id = pad}, lengths, 3, 7, memory);
-    CHECK(grid_of(decode.whole<token_ids>()) ==
+    CHECK(grid_of(decode.full_view<token_ids>()) ==
           grid{{1, 2, 3, 99, 99, 99, 99}, {99, 99, 4, 99, 99, 99, 99}, {99, 5, 6, 99, 99, 99, 99}});
     CHECK(mask.only_rows(3, 7, 8));
     decode.append(std::vector<int>{7, 8, 9});
-    CHECK(grid_of(decode.current<token_ids<std::int32_t>>()) == grid{{1, 2, 3, 7}, {99, 99, 4, 8}, {99, 5, 6, 9}});
-    CHECK(grid_of(decode.current<attention_mask>()) == grid{{1, 1, 1, 1}, {0, 0, 1, 1}, {0, 1, 1, 1}});
+    CHECK(grid_of(decode.view<token_ids<std::int32_t>>()) == grid{{1, 2, 3, 7}, {99, 99, 4, 8}, {99, 5, 6, 9}});
+    CHECK(grid_of(decode.view<attention_mask>()) == grid{{1, 1, 1, 1}, {0, 0, 1, 1}, {0, 1, 1, 1}});
     CHECK(ids.only_rows(3, 7, 8));
     CHECK(mask.only_rows(3, 7, 8));
 }
@@ -236,7 +238,7 @@ TEST_CASE("a right-padded batch may go on in a shared column, too: the pads betw
     decode_batch<> decode({.pad_id = pad}, prefill, 4, outputs{set<attention_mask>(mask)});
     step_memory step(3);
     decode.append(std::vector<int>{10, 20, 30}, step.named());
-    CHECK(grid_of(decode.whole<attention_mask>()) == grid{{1, 1, 1, 1}, {1, 0, 0, 1}, {1, 1, 0, 1}});
+    CHECK(grid_of(decode.full_view<attention_mask>()) == grid{{1, 1, 1, 1}, {1, 0, 0, 1}, {1, 1, 0, 1}});
     CHECK(line_of(step.positions) == line{3, 1, 2});
 }
 
@@ -246,14 +248,14 @@ TEST_CASE("a right-padded batch goes on at each row's own length")
     std::vector<std::int64_t> mask(3 * 5), ids(3), positions(3);
     std::vector<std::int32_t> seq_lens(3);
     using step = fields<token_ids<>, position_ids<>, batten::serve::seq_lens<>>;
-    decode_batch<fields<attention_mask<>>, step, own_column> decode(
+    decode_batch<fields<attention_mask<>>, step, ragged_cache> decode(
         {.pad_id = pad}, prefill, 5, outputs{set<attention_mask>(mask)});
     CHECK(decode.column(1) == 1);
     decode.append(std::vector<int>{10, 20, 30},
                   outputs{set<token_ids>(ids), set<position_ids>(positions), set<batten::serve::seq_lens>(seq_lens)});
     CHECK(line_of(positions) == line{3, 1, 2});
     CHECK(line_of(seq_lens) == line{4, 2, 3});
-    CHECK(grid_of(decode.whole<attention_mask>()) == grid{{1, 1, 1, 1, 0}, {1, 1, 0, 0, 0}, {1, 1, 1, 0, 0}});
+    CHECK(grid_of(decode.full_view<attention_mask>()) == grid{{1, 1, 1, 1, 0}, {1, 1, 0, 0, 0}, {1, 1, 1, 0, 0}});
     CHECK(decode.width() == 4);
 }
 
@@ -270,23 +272,23 @@ TEST_CASE("rows may take different numbers of tokens: what is absent is a hole, 
     const ragged drafts{{10}, {20, 21, 22}, {30, 31}};
     CHECK(decode.append(drafts, outputs{set<position_ids>(step_positions)}) == decode_step{3, 3, 6});
     CHECK(line_of(step_positions) == line{3, 0, 0, 1, 2, 3, 2, 3, 0});
-    CHECK(grid_of(decode.current<attention_mask>()) ==
+    CHECK(grid_of(decode.view<attention_mask>()) ==
           grid{{1, 1, 1, 1, 0, 0}, {0, 0, 1, 1, 1, 1}, {0, 1, 1, 1, 1, 0}});
-    CHECK(grid_of(decode.current<token_ids>()) ==
+    CHECK(grid_of(decode.view<token_ids>()) ==
           grid{{1, 2, 3, 10, 99, 99}, {99, 99, 4, 20, 21, 22}, {99, 5, 6, 30, 31, 99}});
-    CHECK(grid_of(decode.current<position_ids>()) ==
+    CHECK(grid_of(decode.view<position_ids>()) ==
           grid{{0, 1, 2, 3, 0, 0}, {0, 0, 0, 1, 2, 3}, {0, 0, 1, 2, 3, 0}});
 
     // Two of row 1's three are accepted, one of row 2's two: column 5 is free again, positions go on from what was accepted.
     CHECK(decode.accept(std::vector<int>{1, 2, 1}) == decode_step{3, 2, 4});
-    CHECK(grid_of(decode.current<attention_mask>()) == grid{{1, 1, 1, 1, 0}, {0, 0, 1, 1, 1}, {0, 1, 1, 1, 0}});
-    CHECK(grid_of(decode.whole<token_ids>()) == grid{{1, 2, 3, 10, 99, 99, 99, 99},
+    CHECK(grid_of(decode.view<attention_mask>()) == grid{{1, 1, 1, 1, 0}, {0, 0, 1, 1, 1}, {0, 1, 1, 1, 0}});
+    CHECK(grid_of(decode.full_view<token_ids>()) == grid{{1, 2, 3, 10, 99, 99, 99, 99},
                                                              {99, 99, 4, 20, 21, 99, 99, 99},
                                                              {99, 5, 6, 30, 99, 99, 99, 99}});
     std::vector<std::int64_t> next(3);
     decode.append(std::vector<int>{40, 50, 60}, outputs{set<position_ids>(next)});
     CHECK(line_of(next) == line{4, 3, 3});
-    CHECK(grid_of(decode.current<attention_mask>()) ==
+    CHECK(grid_of(decode.view<attention_mask>()) ==
           grid{{1, 1, 1, 1, 0, 1}, {0, 0, 1, 1, 1, 1}, {0, 1, 1, 1, 0, 1}});
 }
 
@@ -321,7 +323,7 @@ TEST_CASE("tokens come as a matrix and counts, as a flat array and offsets, or a
         CHECK(positions.only_inside());
         return mask;
     };
-    const auto mask = masks_after(token_matrix(padded, counts));
+    const auto mask = masks_after(strided_sequences(padded, 3, counts));
     CHECK(line_of(mask) == line{1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1});
     CHECK(masks_after(batten::ragged_view(flat, offsets)) == mask);
     CHECK(masks_after(ragged{{1}, {2, 3}, {4, 5, 6}}) == mask);
@@ -332,13 +334,210 @@ TEST_CASE("a column of the user's own grows along with the tokens")
     using kept = fields<batten::column<"types", std::int8_t>>;
     std::vector<std::int8_t> types(2 * 4, 5);
     const std::vector<int> lengths{1, 1};
-    decode_batch<kept, fields<>> decode({.kept = {batten::column<"types", std::int8_t>{.pad_value = -1}}}, lengths, 1, 4,
+    decode_batch<kept, fields<>> decode({.persistent = {batten::column<"types", std::int8_t>{.pad_value = -1}}}, lengths, 1, 4,
                                                 outputs{set<"types">(types)});
     const ragged tokens{{7, 8}, {9}};
     const std::vector<std::vector<int>> values{{1, 2}, {3}};
     decode.append(batten::inputs{tokens, batten::none, batten::none, batten::columns{batten::named<"types">(values)}});
-    CHECK(grid_of(decode.whole<"types">()) == grid{{5, 1, 2, -1}, {5, 3, -1, -1}});
-    CHECK(grid_of(decode.current<"types">()) == grid{{5, 1, 2}, {5, 3, -1}});
+    CHECK(grid_of(decode.full_view<"types">()) == grid{{5, 1, 2, -1}, {5, 3, -1, -1}});
+    CHECK(grid_of(decode.view<"types">()) == grid{{5, 1, 2}, {5, 3, -1}});
+}
+
+// ---- the rules of the engine -------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Labels and loss masks of whole sequences, collated at once: what a prefill of `first` tokens and steps must come to as well.
+struct trained {
+    grid labels, loss;
+};
+
+template <class Batch>
+trained trained_of(const Batch& batch, std::size_t width)
+{
+    trained made{grid_of(batch.template view<batten::labels>()), grid_of(batch.template view<batten::loss_mask>())};
+    for (auto& row : made.labels)
+        row.resize(width, -55);
+    for (auto& row : made.loss)
+        row.resize(width, 0);
+    return made;
+}
+
+}  // namespace
+
+TEST_CASE("labels that a decode batch keeps hold the ignore index where no token is yet")
+{
+    const batten::presets::training<> collate{{.pad_id = pad}};
+    std::vector<std::int64_t> labels(2 * 6, 77);
+    decode_batch<fields<batten::labels<>>, fields<>> decode({}, collate(ragged{{11, 12}, {13, 14, 15}}), 6,
+                                                            outputs{set<batten::labels>(labels)});
+    CHECK(line_of(labels) == line{11, 12, -100, -100, -100, -100, 13, 14, 15, -100, -100, -100});
+    decode.append(std::vector<int>{1, 2});
+    CHECK(line_of(labels) == line{11, 12, -100, 1, -100, -100, 13, 14, 15, 2, -100, -100});
+}
+
+TEST_CASE("labels and loss masks of a prefill and its steps are those of the whole sequences collated at once")
+{
+    const ragged whole{{1, 2, 3, 4, 5}, {6, 7, 8}, {9, 10, 11, 12}};
+    using training = fields<batten::labels<>, batten::loss_mask<>>;
+    for (const auto targets : {batten::same_position, batten::model_shifts})
+        for (const std::size_t first : {0U, 1U, 2U})
+            for (const std::size_t at_a_time : {1U, 3U}) {
+                INFO("targets " << static_cast<int>(targets) << ", prefill " << first << ", step " << at_a_time);
+                const batten::collator<pad_right, batten::dynamic_length, batten::reject, training> collate{
+                    {.ignore_index = -55, .targets = targets}};
+                ragged prompts;
+                for (const auto& row : whole)
+                    prompts.emplace_back(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(first));
+                std::vector<std::int64_t> labels(3 * 7, 77), loss(3 * 7, 77);
+                decode_batch<training, fields<>, ragged_cache> decode(
+                    {.ignore_index = -55, .targets = targets, .idle = idle_rows::leave_holes}, collate(prompts), 7,
+                    outputs{set<batten::labels>(labels), set<batten::loss_mask>(loss)});
+                for (std::size_t done = first; done < 5; done += at_a_time) {
+                    ragged step;
+                    for (const auto& row : whole)
+                        step.emplace_back(row.begin() + static_cast<std::ptrdiff_t>(std::min(done, row.size())),
+                                          row.begin() + static_cast<std::ptrdiff_t>(std::min(done + at_a_time, row.size())));
+                    decode.append(step);
+                }
+                const trained expected = trained_of(collate(whole), 7);
+                CHECK(grid_of(decode.full_view<batten::labels>()) == expected.labels);
+                CHECK(grid_of(decode.full_view<batten::loss_mask>()) == expected.loss);
+            }
+}
+
+TEST_CASE("a step's labels: each token under model_shifts, the next one under next_token, and a loss column chooses among them")
+{
+    using training = fields<batten::labels<>, batten::loss_mask<>, batten::target_counts<>>;
+    const std::vector<int> lengths{1, 0};
+    const ragged tokens{{7, 8, 9}, {4, 5}};
+    std::vector<std::int64_t> mask(2 * 4), labels(2 * 3), loss(2 * 3), counts(2);
+    const auto step_of = [&](batten::target_alignment targets, const auto& in) {
+        decode_batch<fields<attention_mask<>>, training> decode({.targets = targets}, lengths, 1, 4,
+                                                                outputs{set<attention_mask>(mask)});
+        decode.append(in, outputs{set<batten::labels>(labels), set<batten::loss_mask>(loss),
+                                  set<batten::target_counts>(counts)});
+    };
+    step_of(batten::same_position, tokens);
+    CHECK(line_of(labels) == line{7, 8, 9, 4, 5, -100});
+    CHECK(line_of(loss) == line{1, 1, 1, 1, 1, 0});
+    CHECK(line_of(counts) == line{3, 2});
+    step_of(batten::model_shifts, tokens);  // row 1 had no token: its first one has only a pad before it
+    CHECK(line_of(labels) == line{7, 8, 9, -100, 5, -100});
+    CHECK(line_of(loss) == line{1, 1, 1, 0, 1, 0});
+    CHECK(line_of(counts) == line{3, 1});
+    step_of(batten::next_token, tokens);
+    CHECK(line_of(labels) == line{8, 9, -100, 5, -100, -100});
+    CHECK(line_of(loss) == line{1, 1, 0, 1, 0, 0});
+    CHECK(line_of(counts) == line{2, 1});
+    const std::vector<std::vector<int>> trained{{0, 1, 1}, {1, 0}};
+    step_of(batten::model_shifts, batten::inputs{tokens, batten::none, trained});
+    CHECK(line_of(labels) == line{-100, 8, 9, -100, -100, -100});
+    CHECK(line_of(loss) == line{0, 1, 1, 0, 0, 0});
+    CHECK(line_of(counts) == line{2, 0});
+    const std::vector<int> prompt_lengths{2, 0};
+    step_of(batten::next_token, batten::inputs{tokens, prompt_lengths});
+    CHECK(line_of(labels) == line{-100, 9, -100, 5, -100, -100});
+    CHECK(line_of(counts) == line{1, 1});
+}
+
+TEST_CASE("a rejected token's label and loss are taken back")
+{
+    using training = fields<batten::labels<>, batten::loss_mask<>>;
+    const std::vector<int> lengths{1};
+    std::vector<std::int64_t> labels{-100, 0, 0, 0, 0}, loss(5);
+    decode_batch<training, fields<>> decode({.ignore_index = -9}, lengths, 1, 5,
+                                            outputs{set<batten::labels>(labels), set<batten::loss_mask>(loss)});
+    decode.append(ragged{{5, 6, 7}});
+    CHECK(line_of(labels) == line{-100, 5, 6, 7, -9});
+    decode.accept(std::vector<int>{1});
+    CHECK(line_of(labels) == line{-100, 5, -9, -9, -9});
+    CHECK(line_of(loss) == line{0, 1, 0, 0, 0});
+}
+
+TEST_CASE("next_token_drop_last and an ignore index that the labels cannot hold are errors of the start")
+{
+    const std::vector<int> lengths{1};
+    std::vector<std::int8_t> labels(4, 5);
+    using kept = decode_batch<fields<batten::labels<std::int8_t>>, fields<>>;
+    const outputs memory{set<batten::labels>(labels)};
+    CHECK(kept::try_start({.targets = batten::next_token_drop_last}, lengths, 1, 4, memory).error().code ==
+          errors::target_without_column);
+    CHECK(error_is(kept::try_start({.ignore_index = -1000}, lengths, 1, 4, memory).error()) ==
+          error_is(errors::ignore_index_not_representable, no_row, -1000, 0, "labels"));
+    CHECK(line_of(labels) == line{5, 5, 5, 5});
+}
+
+// ---- where the prefill's rows are --------------------------------------------------------------------------------------------
+
+TEST_CASE("a ragged cache over pads on the left is refused before the first write, as its next column is taken")
+{
+    const ragged prompts{{11}, {21, 22, 23}};
+    guarded<std::int64_t> mask(2 * 6);
+    const outputs memory{set<attention_mask>(mask.cells())};
+    using ragged_batch = decode_batch<fields<attention_mask<>>, fields<>, ragged_cache>;
+
+    const auto prefill = prefilling<pad_left>{{.pad_id = pad}}(prompts);
+    const auto refused = ragged_batch::try_start({}, prefill, 6, memory);
+    CHECK(error_is(refused.error()) == error_is(errors::cache_column_taken, 0, 1, 3));
+    CHECK(refused.error().message() ==
+          "batten: row 0: the cache policy puts the next token in column 1, but the row's tokens end before column 3: pad the "
+          "prefill right (pad_right), or use aligned_cache");
+    check_throws(refused.error(), [&] { ragged_batch({}, prefill, 6, memory); });
+
+    const std::vector<int> lengths{1, 3}, first_columns{2, 0}, of_one{0}, past{0, 1}, negative{-1, 0};
+    CHECK(error_is(ragged_batch::try_start({}, lengths, 3, 6, memory, pad_left{}).error()) ==
+          error_is(errors::cache_column_taken, 0, 1, 3));
+    CHECK(error_is(ragged_batch::try_start({}, lengths, 3, 6, memory, first_columns).error()) ==
+          error_is(errors::cache_column_taken, 0, 1, 3));
+    CHECK(error_is(ragged_batch::try_start({}, lengths, 3, 6, memory, of_one).error()) ==
+          error_is(errors::count_mismatch, no_row, 1, 2, "first columns"));
+    CHECK(error_is(ragged_batch::try_start({}, lengths, 3, 6, memory, past).error()) ==
+          error_is(errors::offset_past_width, 1, 1, 0));
+    CHECK(error_is(ragged_batch::try_start({}, lengths, 3, 6, memory, negative).error()) ==
+          error_is(errors::offset_past_width, 0, -1, 2));
+    CHECK(mask.untouched());
+
+    CHECK(ragged_batch::try_start({}, lengths, 3, 6, memory, pad_right{}).has_value());
+    CHECK(decode_batch<fields<attention_mask<>>, fields<>>::try_start({}, lengths, 3, 6, memory, first_columns).has_value());
+    // Rows without a pad before their tokens, and rows without tokens, are as good padded left.
+    CHECK(ragged_batch::try_start({}, prefilling<pad_left>{{.pad_id = pad}}(ragged{{1, 2, 3}, {}}), 6, memory).has_value());
+}
+
+TEST_CASE("a batch whose rows hold several sequences, or none, is no prefill")
+{
+    guarded<std::int64_t> mask(2 * 6);
+    const outputs memory{set<attention_mask>(mask.cells())};
+    using decoding = decode_batch<fields<attention_mask<>>, fields<>>;
+    const batten::packed_collator<batten::dynamic_length, fields<attention_mask<>>> pack{{}};
+    const ragged two{{1, 2}, {3}};
+    const auto refused = [&](const std::vector<batten::piece>& pieces, const std::vector<std::size_t>& offsets) {
+        return error_is(decoding::try_start({}, pack(batten::packed(two, batten::bins{pieces, offsets})), 6, memory).error());
+    };
+    const std::vector<batten::piece> pieces{{.sequence = 0, .length = 2}, {.sequence = 1, .length = 1}};
+    CHECK(refused(pieces, {0, 2, 2}) == error_is(errors::prefill_row_shared, 1));
+    CHECK(refused(pieces, {0, 0, 2}) == error_is(errors::prefill_row_shared, 0));
+    CHECK(refused(pieces, {0, 2}) == error_is(errors::prefill_row_shared, 0));
+    CHECK(refused({}, {0, 0, 0}) == error_is(errors::prefill_row_shared, 0));
+    CHECK(mask.untouched());
+    CHECK(decoding::try_start({}, pack(batten::packed(two, batten::bins{pieces, std::vector<std::size_t>{0, 1, 2}})), 6, memory)
+              .has_value());
+}
+
+TEST_CASE("a step's first columns are those of the cache")
+{
+    std::vector<std::int64_t> mask(2 * 6), columns(2), rows(2), lengths(2);
+    using step = fields<batten::first_columns<>, batten::segment_rows<>, batten::lengths<>>;
+    const auto out = outputs{set<batten::first_columns>(columns), set<batten::segment_rows>(rows), set<batten::lengths>(lengths)};
+    const auto prefill = prefilling<pad_right>{{.pad_id = pad}}(ragged{{1, 2, 3}, {4}});
+    decode_batch<fields<attention_mask<>>, step, ragged_cache> ragged_batch({}, prefill, 6, outputs{set<attention_mask>(mask)});
+    ragged_batch.append(ragged{{5}, {6, 7}}, out);
+    CHECK(line_of(columns) == line{3, 1});
+    CHECK(line_of(rows) == line{0, 1});
+    CHECK(line_of(lengths) == line{1, 2});
+    decode_batch<fields<attention_mask<>>, step> aligned_batch({}, prefill, 6, outputs{set<attention_mask>(mask)});
+    aligned_batch.append(ragged{{5}, {6, 7}}, out);
+    CHECK(line_of(columns) == line{3, 3});
 }
 
 // ---- rows that finish --------------------------------------------------------------------------------------------------
@@ -358,12 +557,12 @@ TEST_CASE("a finished row stays with holes, or is dropped: the last rows move to
     CHECK(decode.append(std::vector<int>{10, -1, 30, 40, -1}, step.named()) == decode_step{2, 1, 3});
     CHECK(line_of(step.ids) == line{10, pad, 30, 40, pad});
     CHECK(line_of(step.positions) == line{1, 0, 1, 2, 0});
-    CHECK(grid_of(decode.current<attention_mask>()) == grid{{0, 1, 1}, {1, 1, 0}, {0, 1, 1}, {1, 1, 1}, {0, 1, 0}});
+    CHECK(grid_of(decode.view<attention_mask>()) == grid{{0, 1, 1}, {1, 1, 0}, {0, 1, 1}, {1, 1, 1}, {0, 1, 0}});
 
     std::vector<std::size_t> map(5);
     CHECK(decode.drop_finished(map) == 3);
     CHECK(map == std::vector<std::size_t>{0, dropped_row, 2, 1, dropped_row});
-    CHECK(grid_of(decode.current<attention_mask>()) == grid{{0, 1, 1}, {1, 1, 1}, {0, 1, 1}});
+    CHECK(grid_of(decode.view<attention_mask>()) == grid{{0, 1, 1}, {1, 1, 1}, {0, 1, 1}});
     CHECK(line_of(decode.lengths()) == line{2, 3, 2});
     CHECK_FALSE(decode.is_finished(1));
 
@@ -400,7 +599,7 @@ TEST_CASE("a map sends rows from behind the new end to before it, whichever rows
         }
         line found;
         for (std::size_t r = 0; r < left; ++r)
-            found.push_back(decode.current<token_ids>()(r, 0));
+            found.push_back(decode.view<token_ids>()(r, 0));
         CHECK(found == expected);
     }
 }
@@ -515,8 +714,8 @@ void decode_at_random(unsigned seed)
 TEST_CASE("steps, verdicts, rows that finish and buffers that grow come to the same as the model, in any order")
 {
     for (unsigned seed = 0; seed < 150; ++seed) {
-        decode_at_random<pad_left, shared_column>(seed);
-        decode_at_random<pad_right, own_column>(seed);
+        decode_at_random<pad_left, aligned_cache>(seed);
+        decode_at_random<pad_right, ragged_cache>(seed);
     }
 }
 
@@ -556,7 +755,7 @@ struct failing {
     {
         const auto out = outputs{set<token_ids>(ids.cells().first(cells)),
                                          set<position_ids>(positions.cells().first(cells))};
-        const grid before = grid_of(decode.whole<attention_mask>());
+        const grid before = grid_of(decode.full_view<attention_mask>());
         const line lengths = line_of(decode.lengths());
         const std::size_t width = decode.width();
         const auto tried = decode.try_append(in, out);
@@ -564,7 +763,7 @@ struct failing {
         check_throws(tried.error(), [&] { decode.append(in, out); });
         CHECK(ids.untouched());
         CHECK(positions.untouched());
-        CHECK(grid_of(decode.whole<attention_mask>()) == before);
+        CHECK(grid_of(decode.full_view<attention_mask>()) == before);
         CHECK(line_of(decode.lengths()) == lengths);
         CHECK(decode.width() == width);
         return tried.error();
@@ -604,10 +803,10 @@ TEST_CASE("a step whose spans are of other sizes, or whose tokens do not fit the
     CHECK(f.append(one, 2) == error_is(errors::span_too_small, no_row, 3, 2, "token_ids"));
     CHECK(f.append(one, 4) == error_is(errors::span_too_large, no_row, 3, 4, "token_ids"));
     const std::vector<int> tokens{1, 2, 3}, negative{1, -1, 1}, many{1, 1, 2}, offsets{0, 1, 2, 9};
-    CHECK(f.append(token_matrix(tokens, negative)) == error_is(errors::count_out_of_range, 1, -1, 1, "counts"));
-    CHECK(f.append(token_matrix(tokens, many)) == error_is(errors::count_out_of_range, 2, 2, 1, "counts"));
-    const std::vector<int> uneven{1, 2, 3, 4}, ones{1, 1, 1};
-    CHECK(f.append(token_matrix(uneven, ones)) == error_is(errors::span_too_large, no_row, 3, 4, "the step's tokens"));
+    CHECK(f.append(strided_sequences(tokens, 1, negative)) == error_is(errors::length_negative, 1, -1));
+    CHECK(f.append(strided_sequences(tokens, 1, many)) == error_is(errors::row_over_limit, 2, 2, 1));
+    const std::vector<int> ones{1, 1, 1};
+    CHECK(f.append(strided_sequences(tokens, 2, ones)) == error_is(errors::span_too_small, 0, 6, 3, "strided_sequences"));
     CHECK(f.append(batten::ragged_view(tokens, offsets)) == error_is(errors::offset_past_end, 2, 9, 3));
 
     std::vector<std::int64_t> mask(2 * 200);
@@ -668,11 +867,11 @@ TEST_CASE("a start or a move that does not fit is an error before the first writ
 
     failing f;
     const auto grown = [&](std::size_t capacity) {
-        const grid before = grid_of(f.decode.whole<attention_mask>());
+        const grid before = grid_of(f.decode.full_view<attention_mask>());
         const auto tried = f.decode.try_grow(capacity, kept);
         check_throws(tried.error(), [&] { f.decode.grow(capacity, kept); });
         CHECK(mask.untouched());
-        CHECK(grid_of(f.decode.whole<attention_mask>()) == before);
+        CHECK(grid_of(f.decode.full_view<attention_mask>()) == before);
         return error_is(tried.error());
     };
     CHECK(grown(2) == error_is(errors::capacity_below_width, no_row, 2, 3));

@@ -406,7 +406,7 @@ std::size_t budget(const generating& how, std::size_t prompt)
     return how.rows_end_apart ? 2 + 3 * prompt : tokens_made;
 }
 
-template <class Side, class Columns>
+template <class Side, class Cache>
 ragged generated(const reference_model& model, const ragged& expected, const generating& how)
 {
     using namespace batten;
@@ -417,8 +417,8 @@ ragged generated(const reference_model& model, const ragged& expected, const gen
     std::vector<std::int64_t> lengths(shape.rows);
     collate.into(prompts, outputs{set<attention_mask>(seen, capacity), set<token_ids>(ids_now), set<position_ids>(positions),
                                   set<batten::lengths>(lengths)});
-    serve::decode_batch<fields<attention_mask<>>, fields<token_ids<>, position_ids<>>, Columns> decode(
-        {.pad_id = pad_id}, lengths, shape.width, capacity, outputs{set<attention_mask>(seen, capacity)});
+    serve::decode_batch<fields<attention_mask<>>, fields<token_ids<>, position_ids<>>, Cache> decode(
+        {.pad_id = pad_id}, lengths, shape.width, capacity, outputs{set<attention_mask>(seen, capacity)}, Side{});
     std::vector<tests::kv_cache> caches(shape.rows, model.cache(capacity));
 
     // The best next token behind each of row r's n columns from `first` on.
@@ -431,7 +431,7 @@ ragged generated(const reference_model& model, const ragged& expected, const gen
             caches[r], first, std::span<const std::int64_t>(ids_now).subspan(r * row_stride, n),
             std::span<const std::int64_t>(places), [&](std::size_t query, std::size_t key) {
                 const bool shown = how.no_mask || (how.no_holes && key >= shape.width);
-                return key <= first + query && (shown || decode.template whole<attention_mask>()(r, key) == 1);
+                return key <= first + query && (shown || decode.template full_view<attention_mask>()(r, key) == 1);
             });
         std::vector<int> next;
         for (const vec& of : logits)
@@ -499,8 +499,8 @@ ragged cut(ragged all, const generating& how)
     return all;
 }
 
-constexpr auto decode_left = generated<batten::pad_left, batten::serve::shared_column>;
-constexpr auto decode_right = generated<batten::pad_right, batten::serve::own_column>;
+constexpr auto decode_left = generated<batten::pad_left, batten::serve::aligned_cache>;
+constexpr auto decode_right = generated<batten::pad_right, batten::serve::ragged_cache>;
 
 }  // namespace
 

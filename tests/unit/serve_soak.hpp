@@ -235,7 +235,7 @@ private:
         for (const std::size_t r : running_)
             if (scheduled_[r] != 0)
                 computing_.push_back(r);
-        const serve::token_rows all(tokens_, width * block_size, known_);
+        const batten::strided_sequences all(tokens_, width * block_size, known_);
         const serve::step_inputs in{all, computed_, scheduled_, batten::matrix_view<const block_id>(table_.data(), rows, width,
                                                                                                      width), sequences_};
         const serve::step_options options{.block_size = block_size, .blocks = blocks, .max_context = width * block_size};

@@ -185,7 +185,7 @@ TEST_CASE("tokens come as rows of a matrix, too, and requests as a selection of 
 {
     const std::vector<std::uint16_t> matrix{10, 11, 12, 13, 0, 0, 0, 20, 21, 22, 23, 24, 25, 26, 30, 31, 32, 33, 34, 0, 0};
     const std::vector<int> lengths{4, 7, 5};
-    const serve::token_rows known(matrix, 7, lengths);
+    const batten::strided_sequences known(matrix, 7, lengths);
     const live_requests live(three);
     const auto from_matrix = serve::step_inputs{known, live.computed, live.scheduled, live.blocks(), live.ids};
     check_same(write_all(serve::step(from_matrix, of_four), 5), expected_step(three, 4));
@@ -628,13 +628,13 @@ TEST_CASE("arrays of other lengths, prompts longer than their request, rows that
           error_is(errors::row_index_out_of_range, 0, -1, 3));
 
     const std::vector<int> matrix(20), lengths{4, 11, 5}, negative_length{4, -1, 5}, inside{4, 7, 5};
-    const serve::token_rows over(matrix, 6, lengths), below_zero(matrix, 6, negative_length), too_few(matrix, 7, inside);
+    const batten::strided_sequences over(matrix, 6, lengths), below_zero(matrix, 6, negative_length), too_few(matrix, 7, inside);
     CHECK(step_error(serve::step_inputs{over, live.computed, live.scheduled}, of_four) ==
           error_is(errors::row_over_limit, 1, 11, 6));
     CHECK(step_error(serve::step_inputs{below_zero, live.computed, live.scheduled}, of_four) ==
           error_is(errors::length_negative, 1, -1));
     CHECK(step_error(serve::step_inputs{too_few, live.computed, live.scheduled}, of_four) ==
-          error_is(errors::span_too_small, 0, 21, 20, "token_rows"));
+          error_is(errors::span_too_small, 0, 21, 20, "strided_sequences"));
 }
 
 TEST_CASE("a block size of 0, a pool without blocks, a context of nothing are errors of the options")

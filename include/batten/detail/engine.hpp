@@ -6,6 +6,7 @@
 
 #include <batten/batch.hpp>
 #include <batten/detail/field_list.hpp>
+#include <batten/detail/field_ops.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
@@ -279,9 +280,8 @@ private:
     template <class Field>
     static constexpr void write_tail(const bound_field<Field>& out, const pad_run& tail)
     {
-        using value = typename Field::value_type;
         if constexpr (counts_pad_segments<Field>::value)
-            out.field->write_tail(tail, std::span<value>(out.data, out.elements));
+            out.field->write_tail(tail, elements(out));
     }
 
     // Column `start` of a row's first real token, or why it does not fit.
@@ -290,16 +290,6 @@ private:
         start = offset(length, width);
         return start <= width - length ||
                fail(reason, error::of_row(errors::offset_past_width, r, start, width - length));
-    }
-
-    template <class Field>
-    static constexpr bool check_segment([[maybe_unused]] const Field& field, [[maybe_unused]] const segment_view<In>& view,
-                                        [[maybe_unused]] error& reason)
-    {
-        if constexpr (requires { field.check_segment(view, reason); })
-            return field.check_segment(view, reason);
-        else
-            return true;
     }
 
     template <class... Field>
@@ -367,29 +357,9 @@ private:
     {
         using value = typename Field::value_type;
         if constexpr (segment_field<Field>) {
-            out.field->write(view, index, std::span<value>(out.data, out.elements));
+            out.field->write(view, index, elements(out));
         } else {
             write_cells(*out.field, view, std::span<value>(cell(out, view.row, view.width, 0), view.width));
-        }
-    }
-
-    // The row of one segment, wherever its cells lie.
-    template <class Field, class Value>
-    static constexpr void write_cells(const Field& field, const segment_view<In>& view, std::span<Value> cells)
-    {
-        if constexpr (requires { field.write_row(view, cells); }) {
-            field.write_row(view, cells);
-        } else {
-            const std::size_t end = view.first_column + view.length;
-            pad_run pads{.row = view.row, .first_column = 0, .length = view.first_column, .values = view.values};
-            if (pads.length != 0)
-                field.pad(pads, cells.first(pads.length));
-            field.write(view, cells.subspan(view.first_column, view.length));
-            pads.first_column = end;
-            pads.length = view.width - end;
-            pads.position = view.position_begin + view.length;
-            if (pads.length != 0)
-                field.pad(pads, cells.subspan(end));
         }
     }
 
@@ -425,7 +395,7 @@ private:
     {
         using value = typename Field::value_type;
         if constexpr (segment_field<Field>) {
-            out.field->write(view, index, std::span<value>(out.data, out.elements));
+            out.field->write(view, index, elements(out));
         } else {
             write_pads(out, pads, view.width);
             out.field->write(view, std::span<value>(cell(out, view.row, view.width, view.first_column), view.length));
@@ -441,56 +411,9 @@ private:
                 out.field->pad(pads, std::span<value>(cell(out, pads.row, width, pads.first_column), pads.length));
     }
 
-    template <class Field>
-    static constexpr void begin_field(const bound_field<Field>& out)
-    {
-        if constexpr (segment_field<Field>)
-            out.field->begin(std::span<typename Field::value_type>(out.data, out.elements));
-    }
-
-    // data + r * row_stride + c
-    template <class Field>
-    static constexpr auto cell(const bound_field<Field>& out, std::size_t r, std::size_t width, std::size_t c)
-    {
-        return out.data + (r * (out.row_stride == 0 ? width : out.row_stride) + c);
-    }
-
     const Options& options_;
     const In& in_;
 };
-
-// The fields of List at work, their memory not known yet. List is Fields, and perhaps reports behind them.
-template <class List, class Fields, std::size_t... I>
-constexpr auto bind_each(const Fields& objects, std::index_sequence<I...>) noexcept
-{
-    typename bound_list<List>::type bound;
-    const auto bind_one = [&]<std::size_t J>(auto& out) {
-        if constexpr (J < Fields::count)
-            out.field = std::addressof(objects.template at<J>());
-        else
-            out.field = std::addressof(report<typename field_list<List>::template type<J>>);
-    };
-    (bind_one.template operator()<I>(std::get<I>(bound)), ...);
-    return bound;
-}
-template <class List, class Fields>
-constexpr auto bind_fields(const Fields& objects) noexcept
-{
-    return bind_each<List>(objects, std::make_index_sequence<List::count>{});
-}
-
-// Gives them the memory of a batch.
-template <class Batch, class... Field>
-constexpr void bind_batch(Batch& batch, std::tuple<bound_field<Field>...>& bound) noexcept
-{
-    const auto bind_one = [](auto& out, auto cells) {
-        out.data = cells.data();
-        out.elements = cells.size();
-    };
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (bind_one(std::get<I>(bound), batch.template field_span<I>()), ...);
-    }(std::index_sequence_for<Field...>{});
-}
 
 }  // namespace batten::detail
 

@@ -3,18 +3,24 @@
 #ifndef BATTEN_SERVE_DECODE_HPP_INCLUDED
 #define BATTEN_SERVE_DECODE_HPP_INCLUDED
 
-#include <batten/batch.hpp>
-#include <batten/collator.hpp>
 #include <batten/detail/field_list.hpp>
+#include <batten/detail/field_ops.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
 #include <batten/fields.hpp>
 #include <batten/inputs.hpp>
+#include <batten/integer.hpp>
 #include <batten/matrix.hpp>
 #include <batten/outputs.hpp>
+#include <batten/segment.hpp>
 #include <batten/sequences.hpp>
+#include <batten/serve/cache_policy.hpp>
+#include <batten/serve/decode_options.hpp>
 #include <batten/serve/errors.hpp>
+#include <batten/shape.hpp>
+#include <batten/side.hpp>
+#include <batten/targets.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -29,75 +35,7 @@
 
 namespace batten::serve {
 
-// ---- where a step's tokens go ------------------------------------------------------------------------------------------
-
-// A column policy: every row goes on in the same column of the mask and the KV cache. For batches padded left, and for runtimes
-// that write one column for all rows. The column is not the position: that is the row's own.
-struct shared_column {
-    static constexpr std::size_t next(std::size_t width, std::size_t /*length*/) noexcept { return width; }
-};
-
-// A column policy: each row goes on behind its own last token. For batches padded right, and for kernels that take a length for
-// each row. Column and position are the same.
-struct own_column {
-    static constexpr std::size_t next(std::size_t /*width*/, std::size_t length) noexcept { return length; }
-};
-
-// Models: shared_column, own_column.
-//
-// Requires  next(width, length): the column of the next token of a row of `length` tokens, in a batch that uses `width`
-//           columns; a pure function.
-template <class Columns>
-concept column_policy = requires(std::size_t n) {
-    { Columns::next(n, n) } -> std::same_as<std::size_t>;
-};
-
-// ---- what a step is given, and what comes of it --------------------------------------------------------------------------
-
-// Rows that are not finished and yet get no token in a step.
-enum class idle_rows : unsigned char {
-    are_errors,   // the default: most likely the caller lost one
-    leave_holes,  // they wait: mask 0 in the step's columns, and the row's position stays
-};
-
-// Tokens as a matrix [rows, at most k], of which row r takes the first counts[r]: what a draft model or a verifier yields.
-//
-// Errors  tokens that are no whole number for each row; a count that is negative or over k: at append.
-template <integer_number T, integer_number Count>
-class token_matrix {
-public:
-    constexpr token_matrix(std::span<const T> tokens, std::span<const Count> counts) noexcept
-        : tokens_(tokens), counts_(counts), most_(counts.empty() ? 0 : tokens.size() / counts.size())
-    {
-    }
-
-    [[nodiscard]] constexpr std::size_t size() const noexcept { return counts_.size(); }
-    // Requires: check(r).
-    [[nodiscard]] constexpr std::span<const T> operator[](std::size_t r) const
-    {
-        return tokens_.subspan(r * most_, static_cast<std::size_t>(counts_[r]));
-    }
-    [[nodiscard]] constexpr bool check(std::size_t r, error& reason) const noexcept
-    {
-        if (most_ * counts_.size() != tokens_.size())
-            return batten::detail::fail(reason, error::of(errors::span_too_large, most_ * counts_.size(),
-                                                 tokens_.size(), "the step's tokens"));
-        return (std::cmp_greater_equal(counts_[r], 0) && std::cmp_less_equal(counts_[r], most_)) ||
-               batten::detail::fail(reason, error::of_row(errors::count_out_of_range, r, counts_[r], most_, "counts"));
-    }
-    [[nodiscard]] constexpr auto begin() const noexcept { return batten::detail::index_iterator<token_matrix>(this, 0); }
-    [[nodiscard]] constexpr auto end() const noexcept { return batten::detail::index_iterator<token_matrix>(this, size()); }
-
-private:
-    std::span<const T> tokens_;
-    std::span<const Count> counts_;
-    std::size_t most_;
-};
-template <std::ranges::contiguous_range Tokens, std::ranges::contiguous_range Counts>
-token_matrix(const Tokens&, const Counts&)
-    -> token_matrix<std::ranges::range_value_t<Tokens>, std::ranges::range_value_t<Counts>>;
-
-// What a step came to. The KV cache of a shared_column batch takes it in columns [first_column, first_column + width).
+// What a step came to. The KV cache of an aligned_cache batch takes it in columns [first_column, first_column + width).
 struct decode_step {
     std::size_t first_column = 0;  // columns in use before it
     std::size_t width = 0;         // the most tokens that a row took
@@ -123,28 +61,12 @@ struct seq_lens {
     }
 };
 
-// Everything that a decode_batch can be told: decode_options{.pad_id = 0}.
-template <class Kept, class Step>
-struct decode_options {
-    static constexpr bool needs_pad_id = batten::detail::field_list<Kept>::template any<batten::detail::uses_pad_id> ||
-                                         batten::detail::field_list<Step>::template any<batten::detail::uses_pad_id>;
-
-    integer pad_id = batten::detail::default_pad_id<needs_pad_id>();  // what token ids hold where a row has no token
-    idle_rows idle = idle_rows::are_errors;
-    [[no_unique_address]] Kept kept{};  // for fields with options of their own
-    [[no_unique_address]] Step step{};
-
-    [[nodiscard]] constexpr fill_values values() const noexcept { return {pad_id, {}}; }
-};
-
 // In a map of compaction: the row is gone.
 inline constexpr std::size_t dropped_row = static_cast<std::size_t>(-1);
 
 namespace detail {
 
-using namespace batten::detail;
-
-// One token a row, as a sampler yields them: a run of one, or of none where the row is finished.
+// One token for each row, as a sampler yields them: a sequence of one, or of none where the row is finished.
 template <class T>
 class single_tokens {
 public:
@@ -172,83 +94,105 @@ struct matrix_list<fields<Field...>> {
     using type = std::tuple<matrix_view<typename Field::value_type>...>;
 };
 
-template <class Fields>
-struct only_cell_fields;
-template <class... Field>
-struct only_cell_fields<fields<Field...>> : std::bool_constant<(true && ... && cell_field<Field>)> {};
-
 // A batch that owns its memory or refers to it, as a collator makes it.
 template <class Batch>
 concept collated = requires(const Batch& batch) {
     { batch.rows() } -> std::same_as<std::size_t>;
     { batch.width() } -> std::same_as<std::size_t>;
     batch.lengths();
+    batch.first_columns();
+    batch.segment_rows();
+};
+
+// Where the rows of a prefill begin: its side, or the first column of each row.
+template <class Begin>
+concept row_begins = padding_side<Begin> || integer_range<Begin>;
+
+// Where rows may begin anywhere.
+struct any_column {
+    static constexpr std::size_t offset(std::size_t /*length*/, std::size_t /*width*/) noexcept { return 0; }
 };
 
 }  // namespace detail
 
 // ---- the batch ---------------------------------------------------------------------------------------------------------
 
-// A batch that goes on, in memory of the caller's, which must outlive it: what a server feeds its model, step by step.
+// A batch that grows by a step at a time, in memory of the caller's, which must outlive it: what a server feeds its model.
 //
-//     decode_batch<> decode({.pad_id = 0}, lengths, width, capacity, outputs{set<attention_mask>(mask, capacity)});
+//     decode_batch<> decode({.pad_id = 0}, prefill, capacity, outputs{set<attention_mask>(mask)});
 //     decode.append(sampled, outputs{set<token_ids>(ids), set<position_ids>(positions)});
 //
-// Kept are the fields that grow, [rows, capacity]; Step those that a step writes anew, [rows, k], k the most tokens that a row
-// takes. Any cell field may be either: keep token ids and positions, too, and a step adds their columns. Positions count the
-// tokens of a row; columns are Columns' matter. A row without a token in a column has a hole there: mask 0, pad_id, position 0.
+// Persistent fields grow, [rows, capacity]; Step fields are written anew by each step, [rows, k], k the most tokens that a row
+// takes. Any cell field may be either. Positions count the tokens of a row; Cache says which columns they take. A row without a
+// token in a column has a hole there, written as a pad: mask 0, pad_id, ignore_index, position 0. Segment fields see the step's
+// tokens in their row of the batch, so that first_columns are columns of the cache.
 //
-// Cost  a step writes the new cells alone, O(rows * k): it neither moves what is there nor allocates.
-template <class Kept = fields<attention_mask<>>, class Step = fields<token_ids<>, position_ids<>>,
-          column_policy Columns = shared_column>
+// Cost  a step writes the new cells alone, O(rows * k): it neither moves the others nor allocates.
+template <class Persistent = fields<attention_mask<>>, class Step = fields<token_ids<>, position_ids<>>,
+          cache_policy Cache = aligned_cache>
 class decode_batch {
-    static_assert(detail::only_cell_fields<Kept>::value,
-                  "batten::decode_batch: only cell fields can be kept: put segment fields into Step");
-    static_assert(!detail::field_list<Kept>::template any<detail::needs_pads_last> &&
-                      !detail::field_list<Step>::template any<detail::needs_pads_last>,
-                  "batten::decode_batch: continue_positions has no place among holes: use pad_position<0>");
-
 public:
-    using options_type = decode_options<Kept, Step>;
+    using options_type = decode_options<Persistent, Step>;
 
-    // Takes over a prefill that lies in the kept buffers already: collator.into(prompts, ...) with a row_stride wrote it there. It
-    // stays as it is; only the columns that are still to come are written, as pads.
+    // Starts from a prefill that is in the persistent buffers already: collator.into(prompts, ...) with a row_stride wrote it
+    // there. It stays as it is; only the columns to come are written, as pads.
     //
-    // Shapes    lengths [rows], tokens of each row (a batch's lengths()); kept spans (rows - 1) * row_stride + capacity, up to
-    //           rows * row_stride; a row_stride of 0 is the capacity
-    // Requires  with shared_column any padding side, with own_column pad_right.
-    // Errors    a length that is negative or over the width; a capacity under the width; spans of other sizes; pad_id.
+    // Shapes    lengths [rows], tokens of each row (a batch's lengths()); persistent spans (rows - 1) * row_stride + capacity or
+    //           more; a row_stride of 0 is the capacity; `begin`: the prefill's side, or [rows] first columns. With
+    //           aligned_cache it may be left out
+    // Errors    a length that is negative or past the width; a row whose next token would take a column in use (ragged_cache
+    //           over pads on the left); a capacity under the width; spans too small; the options.
     // Cost      O(rows * (capacity - width)), once; the one allocation: some bytes for each row.
-    template <integer_range Lengths, class... Named>
+    template <integer_range Lengths, class... Named, detail::row_begins Begin>
     [[nodiscard]] static constexpr result<decode_batch> try_start(options_type settings, const Lengths& lengths,
                                                                   std::size_t width, std::size_t capacity,
-                                                                  const outputs<Named...>& kept)
+                                                                  const outputs<Named...>& persistent, const Begin& begin)
     {
         decode_batch made(std::move(settings));
         error reason;
-        if (!made.take(lengths, width, capacity, kept, reason))
+        if (!made.take(lengths, begin, width, capacity, persistent, reason))
             return reason;
         made.pad_from(width);
         return made;
     }
+    template <integer_range Lengths, class... Named, detail::row_begins Begin>
+    constexpr decode_batch(options_type settings, const Lengths& lengths, std::size_t width, std::size_t capacity,
+                           const outputs<Named...>& persistent, const Begin& begin)
+        : decode_batch(try_start(std::move(settings), lengths, width, capacity, persistent, begin).value())
+    {
+    }
+    template <integer_range Lengths, class... Named>
+    [[nodiscard]] static constexpr result<decode_batch> try_start(options_type settings, const Lengths& lengths,
+                                                                  std::size_t width, std::size_t capacity,
+                                                                  const outputs<Named...>& persistent)
+    {
+        static_assert(std::same_as<Cache, aligned_cache>,
+                      "batten::decode_batch: this cache policy depends on where the rows of the prefill begin: give its side as "
+                      "the last argument, pad_right{}, or start from the batch");
+        return try_start(std::move(settings), lengths, width, capacity, persistent, detail::any_column{});
+    }
     template <integer_range Lengths, class... Named>
     constexpr decode_batch(options_type settings, const Lengths& lengths, std::size_t width, std::size_t capacity,
-                           const outputs<Named...>& kept)
-        : decode_batch(try_start(std::move(settings), lengths, width, capacity, kept).value())
+                           const outputs<Named...>& persistent)
+        : decode_batch(try_start(std::move(settings), lengths, width, capacity, persistent).value())
     {
     }
 
-    // Takes over a prefill that lies elsewhere, in a batch: copies its kept fields, which the batch must have with the same
-    // types. Cost: O(rows * capacity), once. The rest as above.
+    // Starts from a batch: copies its persistent fields, which it must have with the same element types, into the buffers. The
+    // batch knows where its rows begin.
+    //
+    // Errors  as above; a row that holds several sequences, or none.
+    // Cost    O(rows * capacity), once.
     template <detail::collated Batch, class... Named>
     [[nodiscard]] static constexpr result<decode_batch> try_start(options_type settings, const Batch& prefill,
-                                                                  std::size_t capacity, const outputs<Named...>& kept)
+                                                                  std::size_t capacity, const outputs<Named...>& persistent)
     {
         decode_batch made(std::move(settings));
         error reason;
-        if (!made.take(prefill.lengths(), prefill.width(), capacity, kept, reason))
+        if (!check_rows(prefill, reason) ||
+            !made.take(prefill.lengths(), prefill.first_columns(), prefill.width(), capacity, persistent, reason))
             return reason;
-        made.each_kept([&]<class Field>(const Field&, const auto& to) {
+        made.each_persistent([&]<class Field>(const Field&, const auto& to) {
             const auto from = prefill.template view<Field>();
             for (std::size_t r = 0; r < from.rows(); ++r)
                 std::copy_n(from.row(r).data(), from.width(), to.row(r).data());
@@ -257,8 +201,9 @@ public:
         return made;
     }
     template <detail::collated Batch, class... Named>
-    constexpr decode_batch(options_type settings, const Batch& prefill, std::size_t capacity, const outputs<Named...>& kept)
-        : decode_batch(try_start(std::move(settings), prefill, capacity, kept).value())
+    constexpr decode_batch(options_type settings, const Batch& prefill, std::size_t capacity,
+                           const outputs<Named...>& persistent)
+        : decode_batch(try_start(std::move(settings), prefill, capacity, persistent).value())
     {
     }
 
@@ -271,57 +216,59 @@ public:
     [[nodiscard]] constexpr std::span<const std::size_t> lengths() const noexcept { return lengths_.cells(); }
 
     // The column of row r's next token. Requires: r < rows().
-    [[nodiscard]] constexpr std::size_t column(std::size_t r) const { return Columns::next(width_, lengths()[r]); }
+    [[nodiscard]] constexpr std::size_t column(std::size_t r) const { return Cache::next(width_, lengths()[r]); }
 
-    // A kept field with all its columns, those to come as pads: [rows, capacity], the same shape in every step. Named as get.
+    // A persistent field up to the columns in use: [rows, width()], with the buffer's row_stride. Named as get.
     template <class Field>
-    [[nodiscard]] constexpr auto whole() const noexcept
-    {
-        return matrix<detail::by_type<Field>>(capacity_);
-    }
-    template <template <class...> class Field>
-    [[nodiscard]] constexpr auto whole() const noexcept
-    {
-        return matrix<detail::by_template<Field>>(capacity_);
-    }
-    template <fixed_string Name>
-    [[nodiscard]] constexpr auto whole() const noexcept
-    {
-        return matrix<detail::by_name<Name>>(capacity_);
-    }
-
-    // The same up to the columns in use: [rows, width()], with the buffer's row_stride.
-    template <class Field>
-    [[nodiscard]] constexpr auto current() const noexcept
+    [[nodiscard]] constexpr auto view() const noexcept
     {
         return matrix<detail::by_type<Field>>(width_);
     }
     template <template <class...> class Field>
-    [[nodiscard]] constexpr auto current() const noexcept
+    [[nodiscard]] constexpr auto view() const noexcept
     {
         return matrix<detail::by_template<Field>>(width_);
     }
     template <fixed_string Name>
-    [[nodiscard]] constexpr auto current() const noexcept
+    [[nodiscard]] constexpr auto view() const noexcept
     {
         return matrix<detail::by_name<Name>>(width_);
     }
 
-    // Appends one step: a run of tokens for each row, empty for those that are finished. Any inputs that a collator takes, so
-    // vector<vector<int>>, ragged_view, inputs{...} with columns; token_matrix for [rows, k] and counts.
+    // The same with all columns, those to come as pads: [rows, capacity], one shape for every step.
+    template <class Field>
+    [[nodiscard]] constexpr auto full_view() const noexcept
+    {
+        return matrix<detail::by_type<Field>>(capacity_);
+    }
+    template <template <class...> class Field>
+    [[nodiscard]] constexpr auto full_view() const noexcept
+    {
+        return matrix<detail::by_template<Field>>(capacity_);
+    }
+    template <fixed_string Name>
+    [[nodiscard]] constexpr auto full_view() const noexcept
+    {
+        return matrix<detail::by_name<Name>>(capacity_);
+    }
+
+    // Appends one step: a sequence of tokens for each row, empty for those that are finished. Any inputs that a collator takes,
+    // so vector<vector<int>>, ragged_view, inputs{...} with columns; strided_sequences for [rows, k] and counts.
     //
-    // Shapes   a run for each row; `out`: each field of Step [rows, k], or with a row_stride; segment fields [rows]
-    // Errors   other than one run a row; a finished row with tokens, another without (idle_rows); a row past the capacity;
-    //          spans of other sizes; a token or position that a field's type cannot hold. Then nothing has changed.
+    // Shapes   a sequence for each row; `out`: each field of Step [rows, k] or more, or with a row_stride; segment fields [rows]
+    // Errors   other than one sequence for each row; a finished row with tokens, another without (idle_rows); a row past the
+    //          capacity; spans too small; a token or position that a field's type cannot hold. Then nothing has changed.
     template <collatable In, class... Named>
     constexpr result<decode_step> try_append(const In& in, const outputs<Named...>& out)
     {
         const auto bundle = bundle_of(in);
         decode_step step{.first_column = width_};
-        auto bound = step_fields(step_indices{});
+        auto bound = detail::bind_fields<Step>(options_.step);
         error reason;
-        if (!measure(bundle, step, reason) || !bind(out, {rows_, step.width, rows_, rows_ * step.width}, bound, reason) ||
-            !check(bundle, step, reason))
+        if (!measure(bundle, step, reason) || !bind(out, {rows_, step.width, rows_, rows_ * step.width}, bound, reason))
+            return reason;
+        const auto check_each = [&](const auto&... field) { return check(bundle, step, reason, field...); };
+        if (!std::apply(check_each, bound))
             return reason;
         std::apply([&](const auto&... field) { write(bundle, step, field...); }, bound);
         return step;
@@ -346,7 +293,7 @@ public:
         return try_append(tokens, out).value();
     }
 
-    // Where every field is kept and a step writes none anew.
+    // The same where every field is persistent.
     template <class In>
     constexpr result<decode_step> try_append(const In& in)
     {
@@ -359,7 +306,7 @@ public:
     }
 
     // Keeps of the last step's tokens only the first counts[r] of each row: speculative decoding, once the model has judged the
-    // draft. The others become holes, and no position passed them; columns in which no row kept a token are free again.
+    // draft. The others become holes that take no position; columns in which no row has a token left are free again.
     //
     // Errors  other than one count a row; a count that is negative or over what the row took.
     // Cost    O(rows + tokens rejected)
@@ -375,7 +322,7 @@ public:
             const auto accepted = static_cast<std::size_t>(detail::element_at(counts, r));
             const std::size_t took = std::exchange(taken_.data()[r], accepted);
             const std::size_t before = lengths_.data()[r] - took;
-            const std::size_t end = Columns::next(step_.first_column, before) + accepted;
+            const std::size_t end = Cache::next(step_.first_column, before) + accepted;
             lengths_.data()[r] = before + accepted;
             pad(r, end, took - accepted);
             width_ = std::max(width_, end);
@@ -405,8 +352,8 @@ public:
     [[nodiscard]] constexpr bool is_finished(std::size_t r) const { return finished_.cells()[r]; }
 
     // Drops the finished rows and returns how many are left: the last rows move to the places that became free, in place, and
-    // no other row moves. map[old row] is the new one, or dropped_row; move the KV cache by it, row by row in any order: what
-    // is moved comes from behind the new end and goes before it.
+    // no other row moves. map[old row] is the new one, or dropped_row; move the KV cache by it, row by row in any order: rows
+    // move from places after the new end to places before it.
     //
     // Shapes  map [rows], as many as there were
     // Errors  a map of another size.
@@ -437,46 +384,45 @@ public:
     }
     constexpr std::size_t drop_finished(std::span<std::size_t> map) { return try_drop_finished(map).value(); }
 
-    // Moves to larger buffers of the caller's: copies the columns in use, and fills those to come. The old ones are free then.
+    // Moves to larger buffers of the caller's: copies the columns in use, and fills those to come. Afterwards the old ones are free.
     //
     // Requires  buffers that do not overlap the old ones.
-    // Errors    a capacity under width(); spans of other sizes. Then all is as before.
+    // Errors    a capacity under width(); spans too small. Then all is as before.
     // Cost      O(rows * capacity)
     template <class... Named>
-    constexpr result<std::size_t> try_grow(std::size_t capacity, const outputs<Named...>& kept)
+    constexpr result<std::size_t> try_grow(std::size_t capacity, const outputs<Named...>& persistent)
     {
-        const kept_cells old = kept_;
+        const persistent_cells old = persistent_;
         error reason;
-        if (!rehome(capacity, kept, reason))
+        if (!rehome(capacity, persistent, reason))
             return reason;
-        copy_from(old, indices{});
+        copy_from(old);
         pad_from(width_);
         return capacity;
     }
     template <class... Named>
-    constexpr void grow(std::size_t capacity, const outputs<Named...>& kept)
+    constexpr void grow(std::size_t capacity, const outputs<Named...>& persistent)
     {
-        static_cast<void>(try_grow(capacity, kept).value());
+        static_cast<void>(try_grow(capacity, persistent).value());
     }
 
 private:
-    using kept_list = detail::field_list<Kept>;
-    using kept_cells = typename detail::matrix_list<Kept>::type;  // whole matrices, of as many rows as there were at first
-    using indices = std::make_index_sequence<Kept::count>;
-    using step_indices = std::make_index_sequence<Step::count>;
+    using persistent_list = detail::field_list<Persistent>;
+    using persistent_cells = typename detail::matrix_list<Persistent>::type;  // full matrices, of as many rows as at the start
+    using indices = std::make_index_sequence<Persistent::count>;
 
     constexpr explicit decode_batch(options_type settings) : options_(std::move(settings)) {}
 
-    // ---- taking over ----
+    // ---- the start ----
 
     // Everything that can be wrong with a start. Nothing of the caller's is written.
-    template <class Lengths, class... Named>
-    constexpr bool take(const Lengths& lengths, std::size_t width, std::size_t capacity, const outputs<Named...>& kept,
-                        error& reason)
+    template <class Lengths, class Begin, class... Named>
+    constexpr bool take(const Lengths& lengths, const Begin& begin, std::size_t width, std::size_t capacity,
+                        const outputs<Named...>& persistent, error& reason)
     {
         rows_ = unfinished_ = detail::count(lengths);
         width_ = width;
-        if (!check_options(reason) || !check_lengths(lengths, reason) || !rehome(capacity, kept, reason))
+        if (!check_options(reason) || !check_lengths(lengths, begin, reason) || !rehome(capacity, persistent, reason))
             return false;
         const auto reserve = [&](auto& of) {
             return of.reserve(rows_) ||
@@ -496,65 +442,85 @@ private:
         return true;
     }
 
-    template <class Lengths>
-    constexpr bool check_lengths(const Lengths& lengths, error& reason) const
+    constexpr bool check_options(error& reason) const
     {
+        if (options_.targets == next_token_drop_last)
+            return detail::fail(reason, error::of(errors::target_without_column));
+        return detail::check_all_options(options_.persistent, options_.values(), reason) &&
+               detail::check_all_options(options_.step, options_.values(), reason);
+    }
+
+    // Whether every row of a batch is one sequence.
+    template <class Batch>
+    static constexpr bool check_rows(const Batch& prefill, error& reason)
+    {
+        const auto rows_of = prefill.segment_rows();
+        for (std::size_t r = 0; r < prefill.rows(); ++r)
+            if (r >= rows_of.size() || std::cmp_not_equal(rows_of[r], r))
+                return detail::fail(reason, error::of_row(errors::prefill_row_shared, r));
+        return rows_of.size() == prefill.rows() ||
+               detail::fail(reason, error::of_row(errors::prefill_row_shared, static_cast<std::size_t>(rows_of.back())));
+    }
+
+    // Whether each row is inside the width, and its next token takes a column after it.
+    template <class Lengths, class Begin>
+    constexpr bool check_lengths(const Lengths& lengths, const Begin& begin, error& reason) const
+    {
+        if constexpr (integer_range<Begin>)
+            if (detail::count(begin) != rows_)
+                return detail::fail(reason, error::of(errors::count_mismatch, detail::count(begin), rows_, "first columns"));
         for (std::size_t r = 0; r < rows_; ++r) {
-            const auto length = detail::element_at(lengths, r);
-            if (std::cmp_less(length, 0))
-                return detail::fail(reason, error::of_row(errors::length_negative, r, length));
-            if (std::cmp_greater(length, width_))
-                return detail::fail(reason, error::of_row(errors::segment_past_row, r, length, width_, "the prefill"));
+            const auto given = detail::element_at(lengths, r);
+            if (std::cmp_less(given, 0))
+                return detail::fail(reason, error::of_row(errors::length_negative, r, given));
+            if (std::cmp_greater(given, width_))
+                return detail::fail(reason, error::of_row(errors::segment_past_row, r, given, width_, "the prefill"));
+            const auto length = static_cast<std::size_t>(given);
+            std::size_t first = 0;
+            if (!first_column(begin, r, length, first, reason))
+                return false;
+            if (length != 0 && Cache::next(width_, length) < first + length)
+                return detail::fail(reason, error::of_row(errors::cache_column_taken, r, Cache::next(width_, length), first + length));
         }
         return true;
     }
 
-    constexpr bool check_options(error& reason) const
+    // Requires: length <= width().
+    template <class Begin>
+    constexpr bool first_column(const Begin& begin, std::size_t r, std::size_t length, std::size_t& first, error& reason) const
     {
-        return check_each(options_.kept, reason, indices{}) && check_each(options_.step, reason, step_indices{});
-    }
-    template <class Fields, std::size_t... I>
-    constexpr bool check_each([[maybe_unused]] const Fields& list, [[maybe_unused]] error& reason,
-                              std::index_sequence<I...>) const
-    {
-        return (true && ... && check_option(list.template at<I>(), options_.values(), reason));
-    }
-    template <class Field>
-    static constexpr bool check_option([[maybe_unused]] const Field& field, [[maybe_unused]] const fill_values& values,
-                                       [[maybe_unused]] error& reason)
-    {
-        if constexpr (requires { field.check_options(values, reason); })
-            return field.check_options(values, reason);
-        else
+        if constexpr (integer_range<Begin>) {
+            const auto given = detail::element_at(begin, r);
+            if (std::cmp_less(given, 0) || std::cmp_greater(given, width_ - length))
+                return detail::fail(reason, error::of_row(errors::offset_past_width, r, given, width_ - length));
+            first = static_cast<std::size_t>(given);
             return true;
+        } else {
+            first = side_traits<Begin>::offset(begin, length, width_);
+            return first <= width_ - length ||
+                   detail::fail(reason, error::of_row(errors::offset_past_width, r, first, width_ - length));
+        }
     }
 
-    // Binds kept buffers of `capacity` columns; or says why not, and all is as before.
+    // Binds persistent buffers of `capacity` columns; or says why not, and all is as before.
     template <class... Named>
-    constexpr bool rehome(std::size_t capacity, const outputs<Named...>& kept, error& reason)
+    constexpr bool rehome(std::size_t capacity, const outputs<Named...>& persistent, error& reason)
     {
         if (capacity < width_)
             return detail::fail(reason, error::of(errors::capacity_below_width, capacity, width_));
         std::size_t cells = 0;
         if (!detail::multiply(rows_, capacity, cells))
             return detail::fail(reason, error::of(errors::size_overflow, rows_, capacity));
-        typename detail::bound_list<Kept>::type bound{};
-        if (!bind(kept, {rows_, capacity, rows_, cells}, bound, reason))
+        typename detail::bound_list<Persistent>::type bound{};
+        if (!bind(persistent, {rows_, capacity, rows_, cells}, bound, reason))
             return false;
         std::apply(
             [&](const auto&... field) {
-                kept_ = {{field.data, rows_, capacity, field.row_stride == 0 ? capacity : field.row_stride}...};
+                persistent_ = {{field.data, rows_, capacity, field.row_stride == 0 ? capacity : field.row_stride}...};
             },
             bound);
         capacity_ = capacity;
         return true;
-    }
-
-    // The fields of Step, without memory yet.
-    template <std::size_t... I>
-    constexpr auto step_fields(std::index_sequence<I...>) const noexcept
-    {
-        return typename detail::bound_list<Step>::type{{.field = &options_.step.template at<I>()}...};
     }
 
     template <class... Named, class... Field>
@@ -567,25 +533,22 @@ private:
             return detail::bind_spans<fields<Field...>>(out, of, bound, reason);
     }
 
-    // ---- the kept buffers ----
+    // ---- the persistent buffers ----
 
     template <class Key>
     constexpr auto matrix(std::size_t columns) const noexcept
     {
-        const auto& all = std::get<kept_list::template find<Key>()>(kept_);
+        const auto& all = std::get<persistent_list::template find<Key>()>(persistent_);
         return std::remove_cvref_t<decltype(all)>(all.data(), rows_, columns, all.row_stride());
     }
 
-    // visit(field, its whole matrix) for each kept field.
+    // visit(field, its full matrix) for each persistent field.
     template <class Visit>
-    constexpr void each_kept(Visit visit) const
+    constexpr void each_persistent(Visit visit) const
     {
-        each_kept(visit, indices{});
-    }
-    template <class Visit, std::size_t... I>
-    constexpr void each_kept(Visit& visit, std::index_sequence<I...>) const
-    {
-        (visit(options_.kept.template at<I>(), std::get<I>(kept_)), ...);
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+            (visit(options_.persistent.template at<I>(), std::get<I>(persistent_)), ...);
+        }(indices{});
     }
 
     // Makes pads of columns [first, first + count) of row r.
@@ -594,7 +557,7 @@ private:
         if (count == 0)
             return;
         const pad_run pads{r, first, count, lengths()[r], options_.values()};
-        each_kept([&](const auto& field, const auto& to) { field.pad(pads, to.row(r).subspan(first, count)); });
+        each_persistent([&](const auto& field, const auto& to) { field.pad(pads, to.row(r).subspan(first, count)); });
     }
     constexpr void pad_from(std::size_t first) const
     {
@@ -602,16 +565,17 @@ private:
             pad(r, first, capacity_ - first);
     }
 
-    template <std::size_t... I>
-    constexpr void copy_from(const kept_cells& from, std::index_sequence<I...>) const
+    constexpr void copy_from(const persistent_cells& from) const
     {
-        for (std::size_t r = 0; r < rows_; ++r)
-            (std::copy_n(std::get<I>(from).row(r).data(), width_, std::get<I>(kept_).row(r).data()), ...);
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+            for (std::size_t r = 0; r < rows_; ++r)
+                (std::copy_n(std::get<I>(from).row(r).data(), width_, std::get<I>(persistent_).row(r).data()), ...);
+        }(indices{});
     }
 
     constexpr void move_row(std::size_t from, std::size_t to)
     {
-        each_kept([&](const auto&, const auto& cells) {
+        each_persistent([&](const auto&, const auto& cells) {
             std::copy_n(cells.row(from).data(), width_, cells.row(to).data());
         });
         lengths_.data()[to] = lengths_.data()[from];
@@ -621,7 +585,7 @@ private:
 
     // ---- a step ----
 
-    // Who takes how many tokens, and whether there is room for them.
+    // How many tokens each row takes, and whether there is room for them.
     template <class Bundle>
     constexpr bool measure(const Bundle& bundle, decode_step& step, error& reason) const
     {
@@ -646,57 +610,58 @@ private:
         return true;
     }
 
-    // Row r's tokens as fields see them, from `first_column` of a row of `width` on.
+    // Row r's tokens as one segment of its row, of `capacity` columns.
     template <class Bundle>
-    constexpr segment_view<Bundle> seen(const Bundle& bundle, std::size_t r, std::size_t first_column, std::size_t width) const
+    constexpr segment_view<Bundle> seen(const Bundle& bundle, std::size_t r) const
     {
         const std::size_t tokens = bundle.length(r);
         segment_view<Bundle> view(bundle, {.sequence = r,
                                            .kept = tokens,
                                            .length = tokens,
                                            .position_begin = lengths()[r],
-                                           .first_column = first_column});
+                                           .first_column = column(r)});
         view.row = r;
-        view.width = width;
+        view.width = capacity_;
         view.values = options_.values();
+        // The token before the first one stands in the same row, and predicts it: under model_shifts, too, each is a target.
+        view.align(options_.targets == model_shifts && view.position_begin != 0 ? same_position : options_.targets, false);
         return view;
     }
 
-    template <class Bundle>
-    constexpr bool check(const Bundle& bundle, const decode_step& step, error& reason) const
-    {
-        for (std::size_t r = 0; r < rows_; ++r)
-            if (!check_fields(options_.kept, seen(bundle, r, column(r), capacity_), reason, indices{}) ||
-                !check_fields(options_.step, seen(bundle, r, 0, step.width), reason, step_indices{}))
-                return false;
-        return true;
-    }
-    template <class Fields, class View, std::size_t... I>
-    static constexpr bool check_fields([[maybe_unused]] const Fields& list, [[maybe_unused]] const View& view,
-                                       [[maybe_unused]] error& reason, std::index_sequence<I...>)
-    {
-        return (true && ... && check_field(list.template at<I>(), view, reason));
-    }
+    // The same as a field of Step sees it: a cell field in the matrix of the step, a segment field in the row of the batch.
     template <class Field, class View>
-    static constexpr bool check_field([[maybe_unused]] const Field& field, [[maybe_unused]] const View& view,
-                                      [[maybe_unused]] error& reason)
+    static constexpr View seen_in_step(View view, std::size_t width)
     {
-        if constexpr (requires { field.check_segment(view, reason); })
-            return field.check_segment(view, reason);
-        else
-            return true;
+        if constexpr (cell_field<Field>) {
+            view.first_column = 0;
+            view.width = width;
+        }
+        return view;
+    }
+
+    template <class Bundle, class... Field>
+    constexpr bool check(const Bundle& bundle, const decode_step& step, error& reason,
+                         const detail::bound_field<Field>&... out) const
+    {
+        for (std::size_t r = 0; r < rows_; ++r) {
+            const auto view = seen(bundle, r);
+            if (!detail::check_all_segments(options_.persistent, view, reason) ||
+                !(true && ... && detail::check_segment(*out.field, seen_in_step<Field>(view, step.width), reason)))
+                return false;
+        }
+        return true;
     }
 
     template <class Bundle, class... Field>
     constexpr void write(const Bundle& bundle, const decode_step& step, const detail::bound_field<Field>&... out)
     {
-        (begin(out), ...);
+        (detail::begin_field(out), ...);
         std::size_t width = width_;
         for (std::size_t r = 0; r < rows_; ++r) {
-            const auto view = seen(bundle, r, 0, step.width);
-            (write_step(view, out), ...);
-            append_row(seen(bundle, r, column(r), capacity_));
-            width = std::max(width, column(r) + view.length);
+            const auto view = seen(bundle, r);
+            (write_step(out, seen_in_step<Field>(view, step.width)), ...);
+            append_row(view);
+            width = std::max(width, view.first_column + view.length);
             lengths_.data()[r] += view.length;
             taken_.data()[r] = view.length;
         }
@@ -704,40 +669,25 @@ private:
         step_ = step;
     }
 
-    // Writes the new cells of row r to the kept buffers. Those where it has a hole are pads already.
+    // Writes the new cells of a row to the persistent buffers. Those where it has a hole are pads already.
     template <class Bundle>
     constexpr void append_row(const segment_view<Bundle>& view) const
     {
         if (view.length != 0)
-            each_kept([&](const auto& field, const auto& to) {
+            each_persistent([&](const auto& field, const auto& to) {
                 field.write(view, to.row(view.row).subspan(view.first_column, view.length));
             });
     }
 
-    template <class Field>
-    static constexpr void begin(const detail::bound_field<Field>& out)
+    // Writes a row of a field of Step: its tokens, and pads after them.
+    template <class Field, class View>
+    static constexpr void write_step(const detail::bound_field<Field>& out, const View& view)
     {
+        using value = typename Field::value_type;
         if constexpr (segment_field<Field>)
-            out.field->begin(std::span(out.data, out.elements));
-    }
-    // Writes row r of a field of Step: its tokens, and pads behind them.
-    template <class Bundle, class Field>
-    static constexpr void write_step(const segment_view<Bundle>& view, const detail::bound_field<Field>& out)
-    {
-        if constexpr (segment_field<Field>) {
-            out.field->write(view, view.row, std::span(out.data, out.elements));
-        } else {
-            const std::span row(out.data + view.row * (out.row_stride == 0 ? view.width : out.row_stride), view.width);
-            if (view.length != 0)
-                out.field->write(view, row.first(view.length));
-            if (view.length != view.width)
-                out.field->pad({.row = view.row,
-                                .first_column = view.length,
-                                .length = view.width - view.length,
-                                .position = view.position_begin + view.length,
-                                .values = view.values},
-                               row.subspan(view.length));
-        }
+            out.field->write(view, view.row, detail::elements(out));
+        else
+            detail::write_cells(*out.field, view, std::span<value>(detail::cell(out, view.row, view.width, 0), view.width));
     }
 
     template <class Counts>
@@ -758,7 +708,7 @@ private:
     std::size_t unfinished_ = 0;  // rows
     std::size_t width_ = 0;
     std::size_t capacity_ = 0;
-    kept_cells kept_{};
+    persistent_cells persistent_{};
     decode_step step_{};                   // the last one
     detail::buffer<std::size_t> lengths_;  // [rows]
     detail::buffer<std::size_t> taken_;    // [rows], tokens in the last step

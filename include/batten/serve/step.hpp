@@ -31,65 +31,6 @@ namespace batten::serve {
 
 // ---- what a step is made of ------------------------------------------------------------------------------------------------
 
-// Sequences as the rows of a matrix, as servers keep the tokens of their requests: row r is the first lengths[r] elements from
-// tokens[r * row_stride] on.
-//
-// Shapes   tokens [rows * row_stride], lengths [rows].
-// Errors   a length that is negative or over the row_stride, a row that the tokens lack: where it is read, for that row, O(1).
-template <integer_number T, integer_number Length>
-class token_rows {
-public:
-    constexpr token_rows() noexcept = default;
-    constexpr token_rows(std::span<const T> tokens, std::size_t row_stride, std::span<const Length> lengths) noexcept
-        : tokens_(tokens),
-          row_stride_(row_stride),
-          longest_(row_stride != 0 && tokens.size() / row_stride < lengths.size() ? 0 : row_stride),
-          lengths_(lengths)
-    {
-    }
-
-    [[nodiscard]] constexpr std::size_t size() const noexcept { return lengths_.size(); }
-    [[nodiscard]] constexpr bool empty() const noexcept { return lengths_.empty(); }
-    // Row r. Requires: check(r).
-    [[nodiscard]] constexpr std::span<const T> operator[](std::size_t r) const
-    {
-        return {tokens_.data() + r * row_stride_, static_cast<std::size_t>(lengths_[r])};
-    }
-    [[nodiscard]] constexpr bool check(std::size_t r, error& reason) const noexcept
-    {
-        return static_cast<std::size_t>(lengths_[r]) <= longest_ || why_not(r, reason);  // a negative one is longer than any
-    }
-
-    [[nodiscard]] constexpr auto begin() const noexcept { return batten::detail::index_iterator<token_rows>(this, 0); }
-    [[nodiscard]] constexpr auto end() const noexcept { return batten::detail::index_iterator<token_rows>(this, size()); }
-
-private:
-    constexpr bool why_not(std::size_t r, error& reason) const noexcept
-    {
-        if (std::cmp_less(lengths_[r], 0))
-            return batten::detail::fail(reason, error::of_row(errors::length_negative, r, lengths_[r]));
-        if (longest_ != row_stride_)
-            return batten::detail::fail(
-                reason, error::of_row(errors::span_too_small, r, row_stride_ * lengths_.size(), tokens_.size(), "token_rows"));
-        return batten::detail::fail(reason, error::of_row(errors::row_over_limit, r, lengths_[r], row_stride_));
-    }
-
-    std::span<const T> tokens_{};
-    std::size_t row_stride_ = 0;
-    std::size_t longest_ = 0;  // 0 where there are too few tokens for all rows
-    std::span<const Length> lengths_{};
-};
-template <std::ranges::contiguous_range Tokens, std::ranges::contiguous_range Lengths>
-token_rows(const Tokens&, std::size_t, const Lengths&)
-    -> token_rows<std::ranges::range_value_t<Tokens>, std::ranges::range_value_t<Lengths>>;
-
-}  // namespace batten::serve
-
-template <class T, class Length>
-inline constexpr bool std::ranges::enable_view<batten::serve::token_rows<T, Length>> = true;
-
-namespace batten::serve {
-
 namespace detail {
 
 template <class T>
@@ -102,18 +43,18 @@ inline constexpr bool is_block_table<matrix_view<T>> = integer_number<std::remov
 // The requests of a step, in the caller's arrays. All of them take part; with select(step_inputs{...}, rows) those rows alone,
 // in their order.
 //
-// Shapes   tokens [n] sequences, all tokens known of each request, prompt and generated (vector<vector<int>>, token_rows,
+// Shapes   tokens [n] sequences, all tokens known of each request, prompt and generated (vector<vector<int>>, strided_sequences,
 //          ragged_view, inputs{...}); computed, scheduled [n] counts: tokens [computed, computed + scheduled) run in this step;
 //          blocks [at least n, blocks of a request], a matrix_view of block ids: token p lies in block [p / block_size];
 //          ids [n] tell one sequence from another, and are never used again for a third; prompt_lengths [n].
-// Requires what it refers to outlives it, and views (each, token_rows, spans) the step that is made of it: they are kept there.
+// Requires what it refers to outlives it, and views (each, strided_sequences, spans) the step that is made of it: they are kept there.
 //          No row is selected twice. none, for what is not needed. (Clang before 17 deduces no designated initialisers: write
 //          the members in order.)
 template <class Tokens, class Computed, class Scheduled, class Blocks = none_t, class Ids = none_t,
           class PromptLengths = none_t>
 struct step_inputs {
     static_assert(collatable<Tokens>, "batten::step_inputs: .tokens must be what a collator takes: a random-access range of "
-                                      "contiguous runs of integers, token_rows, ragged_view, inputs{...}");
+                                      "contiguous runs of integers, strided_sequences, ragged_view, inputs{...}");
     static_assert(integer_range<Computed> && integer_range<Scheduled>,
                   "batten::step_inputs: .computed and .scheduled must be random-access ranges of integers");
     static_assert(std::same_as<Blocks, none_t> || detail::is_block_table<Blocks>,
