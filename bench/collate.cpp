@@ -39,7 +39,7 @@ template <class Side, class Set>
 collator<Side, Set> make_collator(batten::store_policy stores = batten::ordinary)
 {
     return collator<Side, Set>{
-        {.pad_id = pad_id, .ignore_index = ignore_index, .targets = batten::same_position, .stores = stores}};
+        {.pad_id = pad_id, .targets = batten::same_position, .ignore_index = ignore_index, .stores = stores}};
 }
 
 template <class Side>

@@ -98,7 +98,7 @@ void run(const settings& with, results_file& results, const workload& on, const 
         ready.push_back(to_tensors(b));
     four_int64::memory memory(on.largest_cells() + 64);
     const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, four_int64::fields> collate{
-        {.pad_id = pad_id, .ignore_index = ignore_index, .targets = batten::same_position}};
+        {.pad_id = pad_id, .targets = batten::same_position, .ignore_index = ignore_index}};
 
     std::vector<contender> contenders;
     four_tensors out;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "other_unit.hpp"
 
+#ifdef INCLUDE_ALL
 #include <batten/batten.hpp>
+#else
+#include <batten/collator.hpp>
+#endif
 
 batten::basic_batch<batten::causal_lm_fields> other_unit::collate(const std::vector<std::vector<int>>& prompts)
 {

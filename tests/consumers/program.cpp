@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What every consumer builds: two translation units that include everything, and agree.
+// What every consumer builds: two translation units that include a collator, or with INCLUDE_ALL everything, and agree.
 #include "other_unit.hpp"
 
+#ifdef INCLUDE_ALL
 #include <batten/batten.hpp>
+#else
+#include <batten/collator.hpp>
+#endif
 
 #include <cstdint>
 #include <cstdio>

@@ -142,7 +142,7 @@ template <class Side, class Length, class In>
 batch padded(const In& in, batten::integer pad_id, batten::target_alignment targets, Length length, std::string_view attention)
 {
     const batten::collator<Side, Length, batten::reject, fields> collate{
-        {.pad_id = pad_id, .targets = targets, .length = std::move(length)}};
+        {.pad_id = pad_id, .length = std::move(length), .targets = targets}};
     const auto made = collate(in);
     std::vector<std::size_t> order(made.rows(), 0);
     for (std::size_t r = 0; r < order.size(); ++r)
@@ -155,7 +155,7 @@ batches bucketed(const In& in, batten::integer pad_id, batten::target_alignment 
                  std::string_view attention)
 {
     const batten::bucketed_collator<batten::pad_right, batten::bucketed_length, batten::reject, fields> collate{
-        {.pad_id = pad_id, .targets = targets, .length = edges}};
+        {.pad_id = pad_id, .length = edges, .targets = targets}};
     const auto made = collate(in);
     batches all;
     for (const auto& one : made)
@@ -172,7 +172,7 @@ batch packed(const In& in, batten::integer pad_id, batten::target_alignment targ
         lengths.push_back(in.sequences[i].size());
     const batten::plan::packing bins = batten::plan::pack_best_fit(lengths, {.capacity = columns, .targets = targets});
     const batten::packed_collator<batten::fixed_length, fields> collate{
-        {.pad_id = pad_id, .targets = targets, .length = columns}};
+        {.pad_id = pad_id, .length = columns, .targets = targets}};
     const auto made = collate(batten::packed(in, bins));
     placement placed;
     for (std::size_t b = 0, s = 0; b < bins.size(); ++b)

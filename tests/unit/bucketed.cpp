@@ -119,7 +119,7 @@ TEST_CASE("rows are routed by what truncation leaves of them, in columns")
     REQUIRE(batches.size() == 2);
     CHECK(line_of(batches[1].token_ids()) == line{3, 4, 5, 6});
     CHECK(line_of(batches[1].truncated_tokens()) == line{2});
-    const collator drop_last{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {2, 4}}};
+    const collator drop_last{{.pad_id = 0, .length = {2, 4}, .targets = batten::next_token_drop_last}};
     const auto shifted = drop_last(ragged{{1, 2, 3}, {1, 2, 3, 4, 5}});
     REQUIRE(shifted.size() == 2);
     CHECK(line_of(shifted[0].token_ids()) == line{1, 2});
@@ -173,7 +173,7 @@ void buckets_are_those_made_by_hand(std::uint64_t seed)
         for (std::size_t r = 0; r < samples.size(); ++r)
             groups[tests::model_batch<Side, Overflow>({samples[r]}, length, alignment, 3, -7).width].push_back(r);
 
-        const bucketed collate{{.pad_id = 3, .ignore_index = -7, .targets = alignment, .side = {}, .length = length.make()}};
+        const bucketed collate{{.pad_id = 3, .length = length.make(), .side = {}, .targets = alignment, .ignore_index = -7}};
         const auto totals = collate(ids, reused);
         const auto owned = collate(ids);
         const auto shape = collate.shape(ids);

@@ -47,7 +47,7 @@ void check_edge(const edge& at, const Length& length, batten::target_alignment a
 {
     using fields = tests::modelled_fields;
     const batten::collator<typename Side::type, typename Length::type, typename Overflow::type, fields> collate{
-        {.pad_id = pad_id, .ignore_index = ignore_index, .targets = alignment, .side = {}, .length = length.make()}};
+        {.pad_id = pad_id, .length = length.make(), .side = {}, .targets = alignment, .ignore_index = ignore_index}};
     std::vector<sample> samples;
     std::vector<std::vector<Token>> rows;
     for (const std::vector<int>& row : at.rows) {
@@ -198,7 +198,7 @@ TEST_CASE("rows of every length around the widths of vectors, at every side, are
         const std::vector<sample> samples(3, one);
         const auto check = [&]<class Side>(Side) {
             const batten::collator<typename Side::type, batten::static_length<width>, batten::reject, fields> collate{
-                {.pad_id = pad_id, .ignore_index = ignore_index, .targets = batten::next_token}};
+                {.pad_id = pad_id, .targets = batten::next_token, .ignore_index = ignore_index}};
             const auto expected = tests::model_batch<Side, tests::reject_case>(samples, made_of<tests::static_case<width>>(0),
                                                                                batten::next_token, pad_id, ignore_index);
             CHECK(tests::is_batch(collate(rows), expected));

@@ -86,7 +86,7 @@ laid_out padded(const char* layout, const Inputs& in, batten::target_alignment t
     const batten::collator<Side, batten::dynamic_length, batten::reject, all_fields> dynamic{
         {.pad_id = pad_id, .targets = targets}};
     const batten::collator<Side, batten::fixed_length, batten::reject, all_fields> collate{
-        {.pad_id = pad_id, .targets = targets, .length = dynamic.shape(in).width + extra_width}};
+        {.pad_id = pad_id, .length = dynamic.shape(in).width + extra_width, .targets = targets}};
     const auto batch = collate(in);
     laid_out out = taken_from(layout, batch);
     for (std::size_t r = 0; r < batch.rows(); ++r) {
@@ -114,7 +114,7 @@ laid_out packed(const Inputs& in, batten::target_alignment targets, std::size_t 
     const auto lengths = batten::each(in.sequences, [](const std::vector<int>& ids) { return ids.size(); });
     const auto bins = batten::plan::pack_best_fit(lengths, {.capacity = capacity, .targets = targets});
     const batten::packed_collator<batten::fixed_length, all_fields> collate{
-        {.pad_id = pad_id, .targets = targets, .length = capacity}};
+        {.pad_id = pad_id, .length = capacity, .targets = targets}};
     const auto batch = collate(batten::packed(in, bins));
     laid_out out = taken_from("packed", batch);
     for (std::size_t b = 0, s = 0; b < bins.size(); ++b)

@@ -194,14 +194,14 @@ TEST_CASE("a target that is the ignore index is an error: it would be counted, a
 {
     const ragged rows{{9, 8}, {3, 5, 0, 7}}, good{{9, 8}, {3, 5, 1, 7}};
     for (const auto targets : every_alignment) {
-        const collator<batten::labels<>> padded{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        const collator<batten::labels<>> padded{{.pad_id = 0, .targets = targets, .ignore_index = 0}};
         CHECK(call_error(padded, rows) == error_is(errors::target_is_ignore_index, 1, 2, 0, "labels"));
-        const batten::varlen_collator<> varlen{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        const batten::varlen_collator<> varlen{{.pad_id = 0, .targets = targets, .ignore_index = 0}};
         CHECK(call_error(varlen, rows) == error_is(errors::target_is_ignore_index, 0, 2, 0, "labels"));
         const std::vector<batten::piece> pieces{{0, 0, 2}, {1, 1, 3}};
         const std::vector<std::size_t> offsets{0, 2};
         const batten::packed_collator<batten::dynamic_length> packed{
-            {.pad_id = 0, .ignore_index = 0, .targets = targets}};
+            {.pad_id = 0, .targets = targets, .ignore_index = 0}};
         CHECK(call_error(packed, batten::packed(rows, {pieces, offsets}), batten::packed(good, {pieces, offsets})) ==
               error_is(errors::target_is_ignore_index, 0, 2, 0, "labels"));
     }
@@ -217,12 +217,12 @@ TEST_CASE("what is not trained may be the ignore index: a prompt, an entry of lo
     const ragged loss{{1, 1, 1}, {1, 1, 1, 1}, {1, 0, 1}};
     const batten::inputs in{rows, prompts, loss};
     for (const auto targets : {batten::model_shifts, batten::next_token, batten::next_token_drop_last}) {
-        const collator<batten::labels<>> collate{{.pad_id = 0, .ignore_index = 0, .targets = targets}};
+        const collator<batten::labels<>> collate{{.pad_id = 0, .targets = targets, .ignore_index = 0}};
         const auto batch = collate(in);
         CHECK(batch.summary().targets == seen_by_a_loss(batch, targets, 0));
         CHECK(batch.summary().targets == 5);
     }
-    const collator<batten::labels<>> same{{.pad_id = 0, .ignore_index = 0, .targets = batten::same_position}};
+    const collator<batten::labels<>> same{{.pad_id = 0, .targets = batten::same_position, .ignore_index = 0}};
     CHECK(call_error(same, in) == error_is(errors::target_is_ignore_index, 0, 0, 0, "labels"));
     const ragged all{{1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1}};
     CHECK(call_error(collator<batten::labels<>>{{.pad_id = 0, .ignore_index = 0}}, batten::inputs{rows, prompts, all}) ==
@@ -599,7 +599,7 @@ constexpr bool labels_are(batten::target_alignment targets, std::initializer_lis
     const std::array<std::array<int, 4>, 1> rows{{{1, 2, 3, 4}}};
     const std::array<int, 1> prompts{2};
     const batten::collator<batten::pad_left, batten::fixed_length, batten::reject, batten::training_fields> collate{
-        {.pad_id = 0, .targets = targets, .length = {5}}};
+        {.pad_id = 0, .length = {5}, .targets = targets}};
     const auto batch = collate(batten::inputs{rows, prompts});
     bool good = holds(batch.labels(), expected) && batch.summary().targets == 2;
     for (std::size_t i = 0; i < expected.size(); ++i)

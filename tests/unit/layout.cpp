@@ -196,7 +196,7 @@ TEST_CASE("columns, prompt lengths and loss travel into a shared row")
     const ragged types{{0, 0, 1}, {}, {1, 1}};
     using fields = batten::fields<batten::token_ids<>, batten::loss_mask<>, batten::column<"types", std::uint8_t>>;
     const one_row_collator<batten::fixed_length, 0, batten::no_side, fields> collate{
-        {.pad_id = 0, .targets = batten::same_position, .length = {6}, .fields = fields{{}, {}, {.pad_value = 9}}}};
+        {.pad_id = 0, .length = {6}, .targets = batten::same_position, .fields = fields{{}, {}, {.pad_value = 9}}}};
     const auto batch = collate(batten::inputs{three, prompts, loss, batten::columns{batten::named<"types">(types)}});
     CHECK(line_of(batch.loss_mask()) == line{0, 0, 1, 1, 0, 0});
     CHECK(line_of(batch.get<"types">()) == line{0, 0, 1, 1, 1, 9});

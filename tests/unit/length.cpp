@@ -218,7 +218,7 @@ TEST_CASE("widths see the lengths after truncation")
 
 TEST_CASE("rule 6: widths count columns: 5 tokens take 4 where the last is a target alone")
 {
-    const collator<batten::dynamic_length> collate{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {4}}};
+    const collator<batten::dynamic_length> collate{{.pad_id = 0, .length = {4}, .targets = batten::next_token_drop_last}};
     CHECK(collate.shape(ragged{{1, 2, 3, 4, 5}}).width == 4);
     CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(errors::row_over_limit, 0, 6, 5));
     ragged rows(1, std::vector<int>(1025, 1));

@@ -170,7 +170,7 @@ TEST_CASE("rule 14: a prompt that was cut off whole leaves a row that is trained
 {
     const ragged rows{{1, 2, 3, 4, 5, 6}};
     const std::vector<int> prompts{2};
-    const collator<batten::truncate_left> collate{{.pad_id = 0, .targets = batten::next_token, .length = {3}}};
+    const collator<batten::truncate_left> collate{{.pad_id = 0, .length = {3}, .targets = batten::next_token}};
     const auto batch = collate(batten::inputs{rows, prompts});
     CHECK(line_of(batch.labels()) == line{5, 6, -100});
     CHECK(batch.summary().targets == 2);
@@ -179,12 +179,12 @@ TEST_CASE("rule 14: a prompt that was cut off whole leaves a row that is trained
 TEST_CASE("rule 6: truncation to 4 columns keeps 5 tokens where the last token is a target alone")
 {
     const ragged rows{{1, 2, 3, 4, 5, 6, 7}};
-    const collator<batten::truncate_right> right{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {4}}};
+    const collator<batten::truncate_right> right{{.pad_id = 0, .length = {4}, .targets = batten::next_token_drop_last}};
     const auto head = right(rows);
     CHECK(line_of(head.token_ids()) == line{1, 2, 3, 4});
     CHECK(line_of(head.labels()) == line{2, 3, 4, 5});
     CHECK(line_of(head.truncated_tokens()) == line{2});
-    const collator<batten::truncate_left> left{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {4}}};
+    const collator<batten::truncate_left> left{{.pad_id = 0, .length = {4}, .targets = batten::next_token_drop_last}};
     const auto tail = left(rows);
     CHECK(line_of(tail.token_ids()) == line{3, 4, 5, 6});
     CHECK(line_of(tail.labels()) == line{4, 5, 6, 7});

@@ -111,7 +111,7 @@ TEST_CASE("next_token_drop_last: pieces share the token between them")
     const ragged one{{1, 2, 3, 4, 5}};
     const std::vector<std::size_t> at{0, 1, 2};
     const std::vector<piece> overlapping{{0, 0, 3}, {0, 2, 3}};
-    const packing collate{{.pad_id = 0, .targets = batten::next_token_drop_last, .length = {2}}};
+    const packing collate{{.pad_id = 0, .length = {2}, .targets = batten::next_token_drop_last}};
     const auto batch = collate(batten::packed(one, {overlapping, at}));
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{1, 2}, {3, 4}});
     CHECK(grid_of(batch.view<batten::labels>()) == grid{{2, 3}, {4, 5}});

@@ -70,7 +70,7 @@ void policies_agree_with_the_model(std::uint64_t seed)
             s.loss.clear();
         }
         const collator collate{
-            {.pad_id = pad_id, .ignore_index = ignore_index, .targets = alignment, .side = {}, .length = length.make()}};
+            {.pad_id = pad_id, .length = length.make(), .side = {}, .targets = alignment, .ignore_index = ignore_index}};
         const auto expected = tests::model_batch<Side, Overflow>(samples, length, alignment, pad_id, ignore_index);
         const auto result = collate.try_collate(batten::inputs{ids, prompts}, batch);
         (is_expected(result, batch, expected) ? good : bad) += 1;

@@ -140,7 +140,7 @@ private:
     void check(const Length& length, const std::vector<sample>& samples, const In& in)
     {
         const collator collate{
-            {.pad_id = pad_id, .ignore_index = ignore_index, .targets = alignment_, .side = {}, .length = length.make()}};
+            {.pad_id = pad_id, .length = length.make(), .side = {}, .targets = alignment_, .ignore_index = ignore_index}};
         const auto expected = tests::model_batch<Side, Overflow>(samples, length, alignment_, pad_id, ignore_index);
         const auto owned = collate.try_collate(in);
         bool same = owned.error().code == expected.code;

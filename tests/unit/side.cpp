@@ -71,7 +71,7 @@ template <class Side>
 constexpr bool puts_tokens_at(std::initializer_list<long long> ids, Side side = {})
 {
     const std::array<std::array<int, 2>, 1> rows{{{5, 6}}};
-    const collator<Side> collate{{.pad_id = 0, .side = side, .length = {5}}};
+    const collator<Side> collate{{.pad_id = 0, .length = {5}, .side = side}};
     const auto batch = collate(rows);
     return holds(batch.token_ids(), ids);
 }
@@ -129,7 +129,7 @@ TEST_CASE("rule 4: real tokens that equal the pad id keep their positions and th
 
 TEST_CASE("a side of the user's own is found by its shape, and may hold a value")
 {
-    const collator<pad_after> collate{{.pad_id = 0, .side = {1}, .length = {4}}};
+    const collator<pad_after> collate{{.pad_id = 0, .length = {4}, .side = {1}}};
     const auto batch = collate(ragged{{5, 6}, {1, 2, 3, 4}, {}});
     CHECK(grid_of(batch.view<batten::token_ids>()) == grid{{0, 5, 6, 0}, {1, 2, 3, 4}, {0, 0, 0, 0}});
     CHECK(grid_of(batch.view<batten::labels>()) == grid{{-100, -100, 6, -100}, {1, 2, 3, 4}, {-100, -100, -100, -100}});
@@ -138,8 +138,8 @@ TEST_CASE("a side of the user's own is found by its shape, and may hold a value"
 TEST_CASE("a foreign type becomes a side through side_traits, and one collator type serves both of its values")
 {
     const ragged rows{{5, 6}, {7}};
-    const collator<foreign::direction> left{{.pad_id = 0, .side = foreign::direction::left, .length = {3}}};
-    const collator<foreign::direction> right{{.pad_id = 0, .side = foreign::direction::right, .length = {3}}};
+    const collator<foreign::direction> left{{.pad_id = 0, .length = {3}, .side = foreign::direction::left}};
+    const collator<foreign::direction> right{{.pad_id = 0, .length = {3}, .side = foreign::direction::right}};
     CHECK(line_of(left(rows).token_ids()) == line{0, 5, 6, 0, 0, 7});
     CHECK(line_of(right(rows).token_ids()) == line{5, 6, 0, 7, 0, 0});
 }

@@ -58,7 +58,7 @@ TEST_CASE("non-temporal stores keep to the cells of the span, whatever its addre
 {
     const auto sequences = rows_of(11, 40);
     const batten::collator<batten::pad_right, batten::fixed_length, batten::reject, batten::encoder_fields> collate{
-        {.pad_id = 0, .stores = batten::non_temporal, .length = {40}}};
+        {.pad_id = 0, .length = {40}, .stores = batten::non_temporal}};
     const auto expected = collate(sequences);
     for (std::size_t offset = 0; offset < 9; ++offset)
         for (const std::size_t row_stride : {40U, 43U, 64U}) {
@@ -113,7 +113,7 @@ TEST_CASE("bucketed batches and executors take non-temporal stores as well")
     const auto sequences = rows_of(900, 300);
     const batten::bucketed_collator<batten::pad_left> ordinary{{.pad_id = 0, .length = {32, 128, 512}}};
     const batten::bucketed_collator<batten::pad_left> streaming{
-        {.pad_id = 0, .stores = batten::non_temporal, .length = {32, 128, 512}}};
+        {.pad_id = 0, .length = {32, 128, 512}, .stores = batten::non_temporal}};
     const auto on_two = [](std::size_t n, auto&& body) {
         std::jthread other([&] {
             for (std::size_t i = 0; i < n; i += 2)
