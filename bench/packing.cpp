@@ -5,7 +5,8 @@
 #include "measure.hpp"
 
 #include <batten/batten.hpp>
-#include <batten/plan/packing.hpp>
+#include <batten/plan/best_fit.hpp>
+#include <batten/plan/next_fit.hpp>
 #include <batten/plan/tight.hpp>
 
 #include <algorithm>

@@ -12,7 +12,7 @@ execute_process(COMMAND "${CHECK_PAGE}" "${OUTPUT}.html" COMMAND_ERROR_IS_FATAL 
 
 # They stand alone in their lines, four columns in.
 set(recommended 0)
-set(source "#include <batten/batten.hpp>\n#include <batten/plan/batches.hpp>\n#include <batten/plan/packing.hpp>\n"
+set(source "#include <batten/batten.hpp>\n#include <batten/plan/batches.hpp>\n#include <batten/plan/best_fit.hpp>\n"
     "#include <batten/plan/tight.hpp>\n#include <cstddef>\n#include <vector>\nint main()\n{\n"
     "    const std::vector<std::size_t> lengths{1, 2, 3}\;\n")
 string(JOIN "" source ${source})

@@ -6,7 +6,8 @@
 #include <batten/plan/batches.hpp>
 #include <batten/plan/edges.hpp>
 #include <batten/plan/histogram.hpp>
-#include <batten/plan/packing.hpp>
+#include <batten/plan/best_fit.hpp>
+#include <batten/plan/next_fit.hpp>
 #include <batten/plan/tight.hpp>
 #include <batten/plan/waste.hpp>
 

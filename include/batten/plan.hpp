@@ -3,10 +3,14 @@
 #ifndef BATTEN_PLAN_HPP_INCLUDED
 #define BATTEN_PLAN_HPP_INCLUDED
 
+#include <batten/plan/batch_options.hpp>
+#include <batten/plan/batch_plan.hpp>
 #include <batten/plan/batches.hpp>
+#include <batten/plan/best_fit.hpp>
 #include <batten/plan/edges.hpp>
 #include <batten/plan/errors.hpp>
 #include <batten/plan/histogram.hpp>
+#include <batten/plan/next_fit.hpp>
 #include <batten/plan/order.hpp>
 #include <batten/plan/packing.hpp>
 #include <batten/plan/ranks.hpp>

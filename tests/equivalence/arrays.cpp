@@ -5,7 +5,7 @@
 #include <batten/batten.hpp>
 #include <batten/mask/dense.hpp>
 #include <batten/mask/intervals.hpp>
-#include <batten/plan/packing.hpp>
+#include <batten/plan/best_fit.hpp>
 #include <batten/serve/decode.hpp>
 
 #include <cstddef>

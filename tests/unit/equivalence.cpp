@@ -6,7 +6,7 @@
 #include "support.hpp"
 
 #include <batten/mask/intervals.hpp>
-#include <batten/plan/packing.hpp>
+#include <batten/plan/best_fit.hpp>
 #include <batten/serve/decode.hpp>
 
 #include <algorithm>

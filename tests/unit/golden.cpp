@@ -6,7 +6,7 @@
 
 #include <batten/mask/dense.hpp>
 #include <batten/mask/intervals.hpp>
-#include <batten/plan/packing.hpp>
+#include <batten/plan/best_fit.hpp>
 #include <batten/varlen.hpp>
 
 #include <algorithm>

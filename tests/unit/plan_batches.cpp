@@ -185,7 +185,7 @@ TEST_CASE("a budget counts rows times the final width, not real tokens")
           std::vector<rows_and_width>{{{0, 1, 2, 4}, 1}, {{5, 3}, 9}});
     CHECK(
         batches_of(plan::batches(
-                       lengths, {.group = grouping::sorted, .max_cells = 18, .multiple = 10, .over = plan::over_budget::is_alone}))
+                       lengths, {.group = grouping::sorted, .max_cells = 18, .multiple = 10, .over = plan::over_max_cells::is_alone}))
             .size() == 6);
 }
 
@@ -201,7 +201,7 @@ TEST_CASE("sorted batches are the fewest that there can be, and with least_paddi
             options.max_cells = batten::no_limit;
             options.max_rows = 1 + random.below(4);
         }
-        options.over = plan::over_budget::is_alone;
+        options.over = plan::over_max_cells::is_alone;
         const every_partition best(lengths, options);
         const auto fewest = plan::batches(lengths, options);
         CHECK(fewest.size() == best.batches);
@@ -428,7 +428,7 @@ TEST_CASE("a plan that cannot be is an error that says why")
     const auto wide = plan::try_batches<std::uint8_t>(std::vector<int>{300}, {.max_rows = 2});
     CHECK(wide.error().code == errors::index_too_narrow);
     // Alone by choice: nothing is dropped in silence.
-    const auto alone = plan::batches(lengths, {.max_cells = 6, .over = plan::over_budget::is_alone});
+    const auto alone = plan::batches(lengths, {.max_cells = 6, .over = plan::over_max_cells::is_alone});
     CHECK(batches_of(alone) == std::vector<rows_and_width>{{{0}, 3}, {{2}, 5}, {{1}, 7}});
 }
 

@@ -112,7 +112,7 @@ TEST_CASE("a sequence that no batch takes is an error, and the stream goes on")
     CHECK(stream.pending() == 1);
     CHECK(copied(*stream.push(3, 2)) == batch{{1, 3}, 4});
 
-    plan::stream_batcher alone({.edges = {4, 10}, .max_cells = 8, .over = plan::over_budget::is_alone});
+    plan::stream_batcher alone({.edges = {4, 10}, .max_cells = 8, .over = plan::over_max_cells::is_alone});
     CHECK(copied(*alone.push(2, 5)) == batch{{2}, 10});
 }
 

@@ -10,8 +10,9 @@
 #include <batten/detail/checks.hpp>
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
+#include <batten/plan/batch_options.hpp>
+#include <batten/plan/batch_plan.hpp>
 #include <batten/plan/errors.hpp>
-#include <batten/plan/batches.hpp>
 #include <batten/sequences.hpp>
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 #include <batten/detail/random.hpp>
 #include <batten/error.hpp>
 #include <batten/length.hpp>
-#include <batten/plan/batches.hpp>
+#include <batten/plan/batch_options.hpp>
 #include <batten/plan/errors.hpp>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ struct stream_options {
     bucketed_length edges{};        // widths of the buckets
     std::size_t max_rows = no_limit;   // of a batch
     std::size_t max_cells = no_limit;  // of a batch, pads included: rows * edge
-    over_budget over = over_budget::is_error;
+    over_max_cells over = over_max_cells::is_error;
 };
 
 // A batch that left: the numbers that its sequences were pushed with, in that order.
@@ -60,7 +60,7 @@ public:
         if (b == waiting_.size())
             return error::of_row(errors::row_over_limit, static_cast<std::size_t>(pushed_), length, options_.edges.limit());
         const std::size_t edge = options_.edges.edges()[b];
-        if (edge > options_.max_cells && options_.over == over_budget::is_error)
+        if (edge > options_.max_cells && options_.over == over_max_cells::is_error)
             return error::of_row(errors::row_over_max_cells, static_cast<std::size_t>(pushed_), length, edge, {},
                                  options_.max_cells);
         waiting_[b].push_back(id);

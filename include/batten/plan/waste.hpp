@@ -7,8 +7,9 @@
 #include <batten/bins.hpp>
 #include <batten/error.hpp>
 #include <batten/length.hpp>
-#include <batten/plan/batches.hpp>
+#include <batten/plan/batch_plan.hpp>
 #include <batten/plan/histogram.hpp>
+#include <batten/plan/order.hpp>
 #include <batten/sequences.hpp>
 
 #include <algorithm>
