@@ -157,8 +157,10 @@ int main()
     }
 
     const batten::collator<batten::pad_right, batten::dynamic_length> one_each{{.pad_id = 0}};
-    std::cout << batch.summary().real_tokens << " tokens in " << batch.rows() * batch.width() << " cells; a row for each sequence: "
-              << one_each(in).summary().real_tokens << " tokens in " << one_each.shape(in).rows * one_each.shape(in).width << " cells\n";
+    const auto apart = one_each(in);
+    std::cout << batch.summary().real_tokens << " tokens in " << batch.rows() * batch.width()
+              << " cells; a row for each sequence: " << apart.summary().real_tokens << " tokens in "
+              << apart.rows() * apart.width() << " cells\n";
 
     const std::vector<std::size_t> mixed{0, 3, 5};
     std::cout << collate.try_collate(grouped{in, mixed}).error().message() << '\n';

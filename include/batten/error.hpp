@@ -18,11 +18,8 @@
 #include <stdexcept>
 #endif
 
-// A precondition that the data cannot show. Checked in debug builds alone; a failing one is a compile error in constant
+// A precondition that the data cannot show, checked in debug builds alone. A failing one is a compile error in constant
 // evaluation. Define it before the first include to replace it.
-
-// A precondition of the caller's, checked in debug builds alone: what it guards can't be seen from the data.
-// Define it before the first include to send it elsewhere. A failing one is also a compile error in constant evaluation.
 #ifndef BATTEN_ASSERT
 #ifdef NDEBUG
 #define BATTEN_ASSERT(condition, text) static_cast<void>(0)

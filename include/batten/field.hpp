@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Fields: what a segment writes into a row, and what a pad writes. The built-in ones are in fields.hpp.
+// Fields: what is written for a segment and for pads. The built-in fields are in fields.hpp.
 #ifndef BATTEN_FIELD_HPP_INCLUDED
 #define BATTEN_FIELD_HPP_INCLUDED
 
@@ -143,8 +143,8 @@ private:
 //     bool check_options(const fill_values&, error&) const;                        when the collator is made; may be left out
 //     bool check_segment(const auto& segment, error&) const;                       before the first write; may be left out
 //
-// Each writes every cell of `out`, all constexpr where the field is to run in constant evaluation. The primitives of
-// batten::cells (fill, iota, convert, select, choose) are there to compose them from.
+// Each writes every cell of `out`; make them constexpr for constant evaluation. batten::cells has primitives to compose them
+// from: fill, iota, convert, select, choose.
 template <class Field>
 concept cell_field = std::copyable<Field> && !requires(const Field& field, std::span<typename Field::value_type> out) {
     field.begin(out);
@@ -156,8 +156,7 @@ concept cell_field = std::copyable<Field> && !requires(const Field& field, std::
 //     void begin(std::span<value_type> out) const;                                 always runs, first
 //     void write(const auto& segment, std::size_t index, std::span<value_type> out) const;
 //
-// One with the flag counts_pad_segments has one element more where trailing pads are a segment of their own (varlen), and writes
-// it in
+// One with the flag counts_pad_segments has one element more where trailing pads are a segment of their own (varlen), written by
 //
 //     void write_tail(const pad_run& tail, std::span<value_type> out) const;
 //     bool check_tail(const pad_run& tail, error&) const;                          before the first write; may be left out
@@ -279,8 +278,8 @@ consteval bool explain_field()
     static_assert(std::copyable<Field>, "batten: a field must be copyable: a collator keeps it by value");
     if constexpr (has_value)
         static_assert(any_field<Field> || !std::copyable<Field>,
-                      "batten: this field has neither pad, as a cell field needs it, nor begin, as a segment field needs it: add "
-                      "void pad(const batten::pad_run& pads, std::span<value_type> out) const");
+                      "batten: this field has neither pad, as a cell field needs it, nor begin, as a segment field needs it: "
+                      "add void pad(const batten::pad_run& pads, std::span<value_type> out) const");
     return true;
 }
 

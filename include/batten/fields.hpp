@@ -22,7 +22,9 @@ namespace batten {
 
 // ---- the built-in cell fields, [rows, width] ---------------------------------------------------------------------------
 
-// Tokens | pad_id. Tokens that T can't hold are an error; they are read for it only where T may not hold them.
+// Tokens | pad_id
+//
+// Errors  a token that T cannot hold. Tokens are checked only where T is narrower than their type.
 template <integer_number T = std::int64_t>
 struct token_ids {
     using value_type = T;
@@ -80,7 +82,7 @@ struct pad_position {
     }
 };
 
-// What position_ids writes on pads: positions that count on past the last token. Where pads come after the tokens alone.
+// What position_ids writes on pads: the positions after that of the last token. Only where all pads come after the tokens.
 struct continue_positions {
     static constexpr bool needs_pads_last = true;
 
@@ -145,8 +147,8 @@ struct loss_mask {
         requires(!Segment::has_loss)
     constexpr void write_row(const Segment& segment, std::span<T> out) const
     {
-        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin, one_of<T>,
-                        T{});
+        cells::fill_run(out, segment.first_column + segment.targets_begin, segment.targets_end - segment.targets_begin,
+                        one_of<T>, T{});
     }
     constexpr void pad(const pad_run& /*pads*/, std::span<T> out) const { cells::fill(out, T{}); }
 };
@@ -198,7 +200,8 @@ struct labels {
 private:
     // Whether no target that is trained is the ignore index.
     template <class Segment, class Token>
-    static constexpr bool are_not_ignored(const Segment& segment, std::span<const Token> targets, std::size_t first, error& reason)
+    static constexpr bool are_not_ignored(const Segment& segment, std::span<const Token> targets, std::size_t first,
+                                          error& reason)
     {
         const integer& ignore_index = segment.values.ignore_index;
         if (ignore_index.is_negative() || !ignore_index.template fits<Token>()) [[likely]]
@@ -241,7 +244,7 @@ struct segment_ids {
 // column<"token_type_ids">, column<"weights", float>{.pad_value = 1.0F}: give the values as
 // inputs{..., .columns = columns{named<"weights">(weights)}}.
 //
-// Errors  an integer that T does not hold exactly, 2^24 + 1 in a float; a finite number that T makes infinite, 1e300 in a float.
+// Errors  an integer that T does not hold exactly (2^24 + 1 in a float); a finite number that T makes infinite (1e300).
 //         Looked for only where the type of the values is wider than T.
 template <fixed_string Name, class T = std::int64_t>
     requires std::is_arithmetic_v<T>
@@ -352,8 +355,8 @@ struct segment_rows : detail::segment_count<T, detail::count_row> {};
 template <integer_number T = std::int64_t>
 struct target_counts : detail::segment_count<T, detail::count_targets> {};
 
-// Where each segment of a packed batch begins, and where the last one ends: segments + 1 entries, from 0, what variable-length
-// attention kernels take. A pad tail that is a segment of its own has an entry, too.
+// The columns at which the segments of a varlen batch begin, and at which the last one ends: segments + 1 entries, from 0, as
+// variable-length attention kernels take them. Trailing pads that are a segment of their own have an entry, too.
 template <integer_number T = std::int32_t>
 struct cu_seqlens {
     using value_type = T;

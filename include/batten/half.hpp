@@ -41,7 +41,7 @@ inline constexpr bfloat16 one_of<bfloat16>{0x3F80};
 template <>
 inline constexpr float16 one_of<float16>{0x3C00};
 
-// The lowest finite value: -3.4028235e38 of float, -3.3895314e38 (0xFF7F) of bfloat16, -65504 (0xFBFF) of float16.
+// The lowest finite value of T: -3.4028235e38 of float, -3.3895314e38 (0xFF7F) of bfloat16, -65504 (0xFBFF) of float16.
 template <additive_element T>
 inline constexpr T lowest_finite = std::numeric_limits<T>::lowest();
 template <>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What travels with the sequences, in one bundle: `inputs`, named columns, projections (each), row lists (select).
-// Everything here refers to the caller's memory; nothing is copied.
+// The inputs of a call: sequences and what belongs to them (inputs), named columns, projections (each), lists of rows (select),
+// and the bundle that a collator reads of them. All refer to the caller's memory; nothing is copied.
 #ifndef BATTEN_INPUTS_HPP_INCLUDED
 #define BATTEN_INPUTS_HPP_INCLUDED
 
@@ -41,7 +41,7 @@ struct fixed_string {
 
 // ---- each ------------------------------------------------------------------------------------------------------------
 
-// The user's own samples, seen through a projection: each(samples, &sample::ids). Refers to the samples.
+// The user's samples, seen through a projection. Made by each(samples, &sample::ids); refers to the samples.
 template <class Samples, class Projection>
 class each_view {
 public:
@@ -67,7 +67,9 @@ private:
     Projection projection_;
 };
 
-// Requires: `samples` outlives the view; the projection returns a reference, a number, or a view such as std::span.
+// The part of each sample that a projection returns: each(samples, &sample::ids).
+//
+// Requires  `samples` outlives the view; the projection returns a reference, a number, or a view such as std::span.
 template <detail::indexed_range Samples, class Projection>
     requires std::invocable<const Projection&, detail::element_t<Samples>>
 [[nodiscard]] constexpr auto each(const Samples& samples, Projection projection)
@@ -83,7 +85,7 @@ void each(const Samples&&, Projection) = delete;  // the samples would be gone b
 
 // ---- inputs ----------------------------------------------------------------------------------------------------------
 
-// Stands for a part of `inputs` that is not there.
+// In place of a part of `inputs` that is not there.
 struct none_t {
     friend constexpr bool operator==(none_t, none_t) noexcept = default;
 };
@@ -135,7 +137,7 @@ public:
         return find<Name, 0>();
     }
 
-    // check(column) for each, until one says no.
+    // check(column) for each column, until one returns false.
     template <class Check>
     constexpr bool all(Check check) const
     {
@@ -158,12 +160,10 @@ private:
 template <class... Named>
 columns(Named...) -> columns<Named...>;
 
-// Everything that travels with the sequences, in one bundle of references:
+// Sequences and what belongs to them: collate(batten::inputs{.sequences = ids, .prompt_lengths = prompts}).
 //
-//     collate(batten::inputs{.sequences = ids, .prompt_lengths = prompts})
-//
-// Shapes   sequences [n] runs of tokens; prompt_lengths [n]; loss [n] runs, as long as their sequence, 0 = not trained;
-//          columns likewise. Prompt lengths and columns speak of the whole sequence: truncation slices them along with it.
+// Shapes   sequences [n, tokens of each]; prompt_lengths [n]; loss and each column [n, tokens of each], loss 0: not trained.
+//          All concern the whole sequence: truncation slices them along with it.
 // Requires what it refers to outlives it. A temporary lives as long as a variable that braces initialise, inputs in{f()}; not
 //          where the inputs are returned, copied, or the source of a selection that is kept: no type can tell these apart.
 //          (Clang before 17 deduces no designated initialisers: write the members in order, batten::none for one left out.)
@@ -191,7 +191,7 @@ inputs(const Sequences&, const PromptLengths&, const Loss&, Columns)
 
 // ---- select ----------------------------------------------------------------------------------------------------------
 
-// A bundle seen through a list of rows, as a plan yields it: row i of the selection is row rows[i] of the source.
+// Inputs seen through a list of rows, as a plan has it: row i of the selection is row rows[i] of the source. Made by select.
 template <class Source, integer_number Index>
 class selection {
 public:
@@ -216,7 +216,7 @@ namespace batten {
 // Sees `source` (sequences, inputs{...}, another selection) through `rows`, in their order; a row may come twice.
 //
 // Requires  the sequences and the row numbers outlive the selection.
-// Errors    a row number past the source, when it is collated; only rows seen are checked.
+// Errors    a row number past the source: when it is collated. Only the selected rows are checked.
 template <class Source, std::ranges::contiguous_range Rows>
     requires integer_number<std::ranges::range_value_t<Rows>>
 [[nodiscard]] constexpr auto select(const Source& source, const Rows& rows)

@@ -25,7 +25,7 @@ public:
     {
     }
 
-    // Whether T holds the value. Every floating-point T is said to: it rounds, as static_cast does.
+    // Whether T holds the value; true for every floating-point T, which rounds it.
     template <class T>
     [[nodiscard]] constexpr bool fits() const noexcept
     {
@@ -72,7 +72,7 @@ private:
     bool negative_ = false;
 };
 
-// Stands for no limit where a length, a width or a count may have one.
+// No limit, where a length, a width or a count may have one.
 inline constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
 namespace detail {

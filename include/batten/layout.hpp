@@ -50,12 +50,12 @@ struct no_overflow {
 //     using side_type, length_type, overflow_type;   the policies that its options hold, or no_side, no_length, no_overflow
 //     static constexpr bool shares_rows;             whether a row may have any number of segments; else each has exactly one
 //     rows(in)                                       number of rows
-//     sequences(in, r, visit)                        calls visit(i) for each sequence of row r; false once a call returns false
+//     sequences(in, r, visit)                        calls visit(i) for each sequence of row r, true; or stops at a false, false
 //     first_segment(in, r)                           number of segments in the rows before r
-//     row(options, in, r, sink, reason)              calls sink(segment) for each segment of row r; or sets reason, returns false
+//     row(options, in, r, sink, reason)              calls sink(segment) for each segment of row r, true; or sets reason, false
 //
-// Optional: is_one_row = true, where there is always one row (for fields that need it); tail_is_segment = true, where the pads
-// after its segments count as one more; takes<In>(), a consteval bool with a static_assert, for inputs of another kind.
+// May be left out: is_one_row = true, where there is always one row (for fields that need it); tail_is_segment = true, where
+// the pads after its segments count as one more; takes<In>(), a consteval bool with a static_assert on the inputs it needs.
 //
 // Requires  pure functions. Every segment has length == columns_of(options.targets, kept), and first_column, counted from the
 //           row's first real token, at or after the end of the segment before it.
@@ -106,8 +106,9 @@ concept has_row =
 
 // A layout that can lay out the inputs of this bundle.
 template <class Layout, class Bundle>
-concept layout_of = layout<Layout> && bundle<Bundle> && detail::has_rows<Layout, Bundle> && detail::has_sequences<Layout, Bundle> &&
-                    detail::has_first_segment<Layout, Bundle> && detail::has_row<Layout, Bundle>;
+concept layout_of = layout<Layout> && bundle<Bundle> && detail::has_rows<Layout, Bundle> &&
+                    detail::has_sequences<Layout, Bundle> && detail::has_first_segment<Layout, Bundle> &&
+                    detail::has_row<Layout, Bundle>;
 
 namespace detail {
 

@@ -19,8 +19,8 @@
 
 namespace batten {
 
-// How a length strategy is read. Specialise it for a type that can't be given the members below; every function but width
-// may be left out.
+// How a length strategy is read. Specialise it for a type that cannot be given the members below; all but width may be left
+// out.
 //
 //   width(strategy, lengths)   columns of a batch whose rows have these lengths (a sized random-access range, after overflow)
 //   limit(strategy)            longest row accepted, in columns; default: none
@@ -85,7 +85,7 @@ template <class Strategy>
 
 namespace detail {
 
-// The longest of some row lengths, 0 for none. A view that knows it already says so.
+// The longest of some row lengths, 0 for none. A view that has it as longest() is asked for it.
 template <class Lengths>
 constexpr std::size_t longest(const Lengths& lengths)
 {
@@ -99,7 +99,7 @@ constexpr std::size_t longest(const Lengths& lengths)
     }
 }
 
-// Rows of a width that a batch may have: up to `rows`, and as many as a budget of cells holds, but one at the least.
+// The most rows of a width in one batch: `rows`, or as many as a budget of cells holds, but at least one.
 constexpr std::size_t rows_within(std::size_t rows, std::size_t budget, std::size_t width) noexcept
 {
     if (width == 0 || budget == no_limit)
@@ -129,13 +129,15 @@ concept length_strategy = std::copyable<Strategy> && requires(const Strategy& st
     { length_traits<Strategy>::width(strategy, n) } -> std::convertible_to<std::size_t>;
 };
 
-// A length_strategy whose buckets are known beforehand: bucketed_length, round_up_to over it, or any with edges().
+// A length_strategy with fixed buckets: bucketed_length, round_up_to over it, or any with edges().
 template <class Strategy>
 concept bucketed_strategy = length_strategy<Strategy> && requires(const Strategy& strategy) {
     { length_traits<Strategy>::edges(strategy) } -> std::ranges::contiguous_range;
 };
 
-// A length_strategy: always `length` columns, set at run time. Takes any integer; less than 1 is an error of the collator.
+// A length_strategy: always `length` columns, set at run time.
+//
+// Errors  a length below 1: when the collator is made.
 class fixed_length {
 public:
     fixed_length() = delete;  // a fixed length has no default: write .length = {512}
@@ -173,7 +175,8 @@ struct static_length {
     static constexpr std::size_t limit() noexcept { return N; }
 };
 
-// A length_strategy: the longest row of the batch; rows over `max_length`, where there is one, go to the overflow policy.
+// A length_strategy: as wide as the longest row of the batch. Rows over `max_length`, where it is set, go to the overflow
+// policy.
 struct dynamic_length {
     std::optional<integer> max_length{};
 
@@ -193,10 +196,10 @@ struct dynamic_length {
     }
 };
 
-// A length_strategy: the first edge of a ladder that holds the longest row, and so at most edges().size() shapes.
-// Of nothing it is the first edge. An empty ladder, an edge below 1, or one that does not increase is an error of the collator.
+// A length_strategy: the first of its edges that holds the longest row, the first edge for an empty batch. So there are at most
+// edges().size() widths. Rows of one batch share one width: to save padding, group rows by bucket with a bucketed_collator.
 //
-// Rows of one batch share one width: to save padding, group rows by bucket with a bucketed_collator.
+// Errors  no edges, an edge below 1, or one that is not above the edge before it: when the collator is made.
 class bucketed_length {
 public:
     bucketed_length() = default;
@@ -245,10 +248,10 @@ private:
     std::vector<std::size_t> edges_;
 };
 
-// A length_strategy: the width of `inner`, rounded up to a multiple of N; nests over any other.
+// A length_strategy: the width of `inner`, any length_strategy, rounded up to a multiple of N. The limit is that of `inner`:
+// fixed 500 rounded up to 8 accepts rows of 500 tokens and is 504 wide.
 //
-// The limit stays that of `inner`: fixed 500 rounded up to 8 accepts rows of 500 tokens and is 504 wide.
-// Errors   a width past `max_width`, where there is one.
+// Errors  a width past `max_width`, where there is one.
 template <std::size_t N, length_strategy Inner = dynamic_length>
     requires(N > 0)
 struct round_up_to {

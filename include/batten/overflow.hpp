@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The overflow policy: which part of a sequence over the limit is kept, if any.
+// The overflow policy: which tokens of a sequence over the limit are kept, if any.
 #ifndef BATTEN_OVERFLOW_HPP_INCLUDED
 #define BATTEN_OVERFLOW_HPP_INCLUDED
 
@@ -17,7 +17,9 @@ struct slice {
     friend constexpr bool operator==(const slice&, const slice&) noexcept = default;
 };
 
-// How an overflow policy is read. Specialise it for a type that can't be given keep(length, limit).
+// How an overflow policy is read. Specialise it for a type that cannot be given the member below.
+//
+//   keep(overflow, length, limit)   which of `length` tokens are kept where at most `limit` may be; nothing: an error
 template <class Overflow>
 struct overflow_traits {
     static constexpr std::optional<slice> keep(const Overflow& overflow, std::size_t length, std::size_t limit)
@@ -30,7 +32,7 @@ struct overflow_traits {
 };
 
 // Models: reject, truncate_right, truncate_left, and any type with keep(length, limit) or an overflow_traits.
-// It is asked about sequences over the limit alone; lengths and limit count tokens.
+// Only sequences over the limit are asked about. Lengths and limit count tokens.
 //
 // Requires  a pure function.
 // Ensures   nothing (an error), or a slice inside [0, length) of at most `limit` tokens. The engine checks it before the first
@@ -59,7 +61,7 @@ struct reject {
     }
 };
 
-// An overflow_policy: cuts the right end off, [0, limit) stays.
+// An overflow_policy: keeps the first tokens, [0, limit).
 struct truncate_right {
     static constexpr std::optional<slice> keep(std::size_t /*length*/, std::size_t limit) noexcept
     {
@@ -67,7 +69,7 @@ struct truncate_right {
     }
 };
 
-// An overflow_policy: cuts the left end off, [length - limit, length) stays; positions begin at 0 after the cut.
+// An overflow_policy: keeps the last tokens, [length - limit, length). Positions of the kept tokens begin at 0.
 struct truncate_left {
     static constexpr std::optional<slice> keep(std::size_t length, std::size_t limit) noexcept
     {

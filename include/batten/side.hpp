@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The padding side: at which column of its row the first real token lies.
+// The padding side: the column of a row at which its first real token is.
 #ifndef BATTEN_SIDE_HPP_INCLUDED
 #define BATTEN_SIDE_HPP_INCLUDED
 
@@ -8,7 +8,7 @@
 
 namespace batten {
 
-// How a padding side is read. Specialise it for a type that can't be given the members below; otherwise leave it alone.
+// How a padding side is read. Specialise it for a type that cannot be given the members below.
 //
 //   offset(side, length, width)   column of the first of `length` real tokens in a row of `width` columns
 //   pads_come_last                whether every pad of a row comes after its tokens; default false
@@ -39,7 +39,8 @@ struct pad_right {
     static constexpr std::size_t offset(std::size_t /*length*/, std::size_t /*width*/) noexcept { return 0; }
 };
 
-// A padding_side: pads first, the last token in the last column. For generation, where every row goes on from there.
+// A padding_side: pads first, the last token in the last column. For generation, which continues every row after that
+// column.
 struct pad_left {
     // width - length
     static constexpr std::size_t offset(std::size_t length, std::size_t width) noexcept { return width - length; }

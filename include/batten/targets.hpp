@@ -9,11 +9,11 @@
 
 namespace batten {
 
-// Which token a column is trained to predict, and so how many columns n tokens take. One option of the collator: .targets
+// Which token a column is trained to predict, and so how many columns n tokens take. The option .targets of a collator.
 enum class target_alignment : unsigned char {
     same_position,         // n columns; every token is its own target: encoders, MLM, token classification
-    model_shifts,          // n columns; label at the token's own column, the model shifts (HF). The first token of a segment is
-                           // a target at column 0 of a row of its own alone, where the shift drops it anyway
+    model_shifts,          // n columns; the label is at the token's own column, and the model shifts (HF). The first token of a
+                           // segment is a target only at column 0 of a row of one segment, where the shift drops it
     next_token,            // n columns; the target of column j is token j + 1, the last column has none
     next_token_drop_last,  // n - 1 columns; the same without the last: 1025 tokens fit a width of 1024 (Megatron, llm.c)
 };

@@ -217,7 +217,7 @@ TEST_CASE("special tokens are never chosen and never drawn, whether told by id o
     CHECK(line_of(by_both.labels) == line{-100, -100, -100, 11, -100, -100, 13});
     CHECK((by_both.ids[1] == 10 && by_both.ids[4] == 12));
 
-    // Every ordinary id is drawn, no other, and not 3, the mask id: unlike Transformers, which draws [CLS] and [PAD] too.
+    // Every ordinary id is drawn, no other, and not 3, the mask id: unlike Transformers, which draws special ids too.
     all.vocabulary = 12, all.special_ids = {11, 0, 5, 5, -3, 400};
     const hidden many = hide(mlm_masking(all), tokens(400, 500), 3);
     CHECK(std::set<int>(many.ids.begin(), many.ids.end()) == std::set<int>{1, 2, 4, 6, 7, 8, 9, 10});

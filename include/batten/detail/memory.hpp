@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The buffers of batches that Batten owns. System calls live here alone.
+// The memory of batches that Batten owns. All system calls are in this file.
 #ifndef BATTEN_DETAIL_MEMORY_HPP_INCLUDED
 #define BATTEN_DETAIL_MEMORY_HPP_INCLUDED
 
@@ -25,7 +25,8 @@ namespace batten::detail {
 inline constexpr std::size_t line_bytes = 64;
 inline constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
 
-// Buffers from here on lie on huge pages where the system has them: a fresh small page costs more than writing it.
+// Buffers of at least this size are put on huge pages, where the system has them: a fresh small page costs more to map than to
+// write.
 inline constexpr std::size_t huge_buffer_bytes = 2 * huge_page_bytes;
 
 // Memory aligned to a cache line, large memory to a huge page; null where there is none.
@@ -81,7 +82,7 @@ constexpr void prefetch_to_write([[maybe_unused]] const void* address) noexcept
 }
 
 // An array of T, 64-byte aligned, that keeps its memory when it shrinks; std::allocator in constant evaluation.
-// Growing leaves the elements unwritten: whoever grows it writes them all.
+// Growing leaves the elements unwritten: the caller writes them all.
 template <class T>
 class buffer {
     static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>,
@@ -116,8 +117,7 @@ public:
     [[nodiscard]] constexpr std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] constexpr std::span<T> cells() const noexcept { return {data_, size_}; }
 
-    // Room for `elements`, what was there is lost where it grows; false where there is no memory for them, and then it is
-    // as before.
+    // Makes room for `elements`; where it grows, its contents are lost. False where there is no memory: then it is unchanged.
     [[nodiscard]] constexpr bool reserve(std::size_t elements)
     {
         if (elements <= capacity_)
