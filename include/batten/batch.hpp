@@ -165,11 +165,13 @@ private:
     template <class Key, class Self, class... Row>
     static constexpr auto cells(Self& self, Row... r) noexcept
     {
-        static_assert(sizeof...(Row) <= 1, "batten: get takes a row or nothing");
-        if constexpr (sizeof...(Row) == 0)
+        static_assert(sizeof...(Row) <= 1, "batten: get takes a row or nothing: a cell is view<token_ids>()(r, c), or token_ids(r)[c]");
+        if constexpr (sizeof...(Row) == 0) {
             return self.template field_cells<list::template find<Key>()>();
-        else
-            return matrix<Key>(self).row(static_cast<std::size_t>(r)...);
+        } else {
+            const std::size_t row[] = {static_cast<std::size_t>(r)...};
+            return matrix<Key>(self).row(row[0]);
+        }
     }
 
     template <class Key, class Self>

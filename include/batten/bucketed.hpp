@@ -6,6 +6,7 @@
 #include <batten/batch.hpp>
 #include <batten/collator.hpp>
 #include <batten/detail/engine.hpp>
+#include <batten/detail/explain_inputs.hpp>
 #include <batten/detail/field_list.hpp>
 #include <batten/detail/memory.hpp>
 #include <batten/error.hpp>
@@ -133,7 +134,8 @@ private:
 // Cost     as basic_collator, and O(rows * log edges) to route.
 template <padding_side Side, bucketed_strategy Length = bucketed_length, overflow_policy Overflow = reject,
           class Fields = causal_lm_fields>
-class bucketed_collator {
+class bucketed_collator : detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>> {
+    using refusing = detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>>;
     using layout = padded<Side, Length, Overflow>;
     using inner_type = basic_collator<layout, Fields>;
 
@@ -256,6 +258,14 @@ public:
     {
         return try_collate(in, batches, run).value();
     }
+
+    // Inputs that no call takes: a sentence, instead of a list of candidates.
+    using refusing::into;
+    using refusing::operator();
+    using refusing::shape;
+    using refusing::try_collate;
+    using refusing::try_into;
+    using refusing::try_shape;
 
 private:
     // What validation found out about all rows together.

@@ -5,8 +5,10 @@
 
 #include <batten/batch.hpp>
 #include <batten/detail/engine.hpp>
+#include <batten/detail/explain_inputs.hpp>
 #include <batten/detail/field_list.hpp>
 #include <batten/detail/field_ops.hpp>
+#include <batten/detail/near_misses.hpp>
 #include <batten/error.hpp>
 #include <batten/executor.hpp>
 #include <batten/field.hpp>
@@ -38,11 +40,13 @@ constexpr Length default_length()
     static_assert(std::is_default_constructible_v<Length>, "batten: this length has no default: write .length = {512}");
     if constexpr (std::is_default_constructible_v<Length>)
         return Length{};
+    else
+        return default_length<Length>();  // after the error, so that there is no second one
 }
 
 }  // namespace detail
 
-// Everything that a collator can be told, as one aggregate: options{.pad_id = 0, .length = {512}}.
+// Everything that a collator can be told, as one aggregate: options{.pad_id = 0, .length = {512}}, in the order below.
 template <class Layout, class Fields>
 struct options {
     static_assert(detail::explain_layout<Layout>());
@@ -53,14 +57,24 @@ struct options {
     using length_type = typename Layout::length_type;
     using overflow_type = typename Layout::overflow_type;
 
-    integer pad_id = detail::default_pad_id<needs_pad_id>();                     // what token ids hold on pads; has no default
-    integer ignore_index = -100;                                                 // what labels hold where nothing is trained
-    target_alignment targets = model_shifts;                                     // which token a column is trained to predict
-    store_policy stores = ordinary;                                              // non_temporal: round the caches, see fill.hpp
-    [[no_unique_address]] side_type side{};
+    integer pad_id = detail::default_pad_id<needs_pad_id>();  // what token ids hold on pads; has no default
     [[no_unique_address]] length_type length = detail::default_length<length_type>();
     [[no_unique_address]] overflow_type overflow{};
-    [[no_unique_address]] Fields fields{};                                       // for fields with options of their own
+    [[no_unique_address]] side_type side{};
+    target_alignment targets = model_shifts;       // which token a column is trained to predict
+    integer ignore_index = -100;                   // what labels hold where nothing is trained
+    [[no_unique_address]] Fields fields{};         // for fields with options of their own
+    store_policy stores = ordinary;                // non_temporal: streaming stores, see executor.hpp
+
+    // No options: each is a compile error that names the option meant.
+    [[no_unique_address]] detail::max_length_option max_length{};
+    [[no_unique_address]] detail::truncation_option truncation{};
+    [[no_unique_address]] detail::padding_option padding{};
+    [[no_unique_address]] detail::padding_side_option padding_side{};
+    [[no_unique_address]] detail::pad_to_multiple_of_option pad_to_multiple_of{};
+    [[no_unique_address]] detail::pad_token_id_option pad_token_id{};
+    [[no_unique_address]] detail::label_pad_token_id_option label_pad_token_id{};
+    [[no_unique_address]] detail::return_tensors_option return_tensors{};
 
     [[nodiscard]] constexpr fill_values values() const noexcept { return {pad_id, ignore_index}; }
 };
@@ -75,7 +89,8 @@ struct options {
 // Threads  none of its own; into() and the reusing calls take an executor (fill.hpp) as their last argument.
 // Cost     bytes written once, tokens read once; O(rows) to validate. A const collator may be used by many threads.
 template <class Layout, class Fields>
-class basic_collator {
+class basic_collator : detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>> {
+    using refusing = detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>>;
     static_assert(detail::explain_layout<Layout>() && detail::explain_fields<Fields>());
 
 public:
@@ -91,6 +106,12 @@ public:
         if (!check(options_, reason))
             detail::raise(reason);
     }
+
+    // Never called. Compilers show a misspelt option as a constructor that was not found, with what they tried: this name.
+    template <class misspelt_or_out_of_order_options_are_pad_id_length_overflow_side_targets_ignore_index_fields_stores>
+    explicit basic_collator(
+        std::type_identity<
+            misspelt_or_out_of_order_options_are_pad_id_length_overflow_side_targets_ignore_index_fields_stores>) = delete;
 
     // The constructor that returns its error.
     [[nodiscard]] static constexpr result<basic_collator> try_make(options_type settings)
@@ -179,6 +200,14 @@ public:
     {
         return try_collate(in, batch, run).value();
     }
+
+    // Inputs that no call takes: a sentence, instead of a list of candidates.
+    using refusing::into;
+    using refusing::operator();
+    using refusing::shape;
+    using refusing::try_collate;
+    using refusing::try_into;
+    using refusing::try_shape;
 
 private:
     struct checked {};

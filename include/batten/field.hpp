@@ -310,6 +310,9 @@ consteval bool explain_write()
 template <class... Field>
 class fields {
     static_assert((true && ... && detail::explain_field<Field>()));
+    template <class One>
+    static constexpr bool is_once = (std::size_t{0} + ... + (std::same_as<Field, One> ? 1U : 0U)) == 1;
+    static_assert((true && ... && is_once<Field>), "batten::fields: a field is named twice: leave one of them out");
 
 public:
     static constexpr std::size_t count = sizeof...(Field);

@@ -129,6 +129,10 @@ void named(Values&& gone) = delete;  // the values would be gone before they are
 // The columns of one bundle: columns{named<"weights">(weights), named<"types">(types)}.
 template <class... Named>
 class columns {
+    template <class One>
+    static constexpr bool is_once = (std::size_t{0} + ... + (Named::column_name == One::column_name ? 1U : 0U)) == 1;
+    static_assert((true && ... && is_once<Named>), "batten::columns: two columns have one name: rename one of them");
+
 public:
     constexpr columns() noexcept
         requires(sizeof...(Named) == 0)
@@ -457,17 +461,29 @@ template <class In>
     return detail::find_bundle(in);
 }
 
+namespace detail {
+
+template <class>
+inline constexpr bool is_selection = false;
+template <class Source, class Index>
+inline constexpr bool is_selection<selection<Source, Index>> = true;
+
+}  // namespace detail
+
 template <class Sequences, class PromptLengths, class Loss, class Columns>
 constexpr auto inputs<Sequences, PromptLengths, Loss, Columns>::bundle() const
 {
-    static_assert(sequence_range<Sequences>,
+    static_assert(!detail::is_selection<Sequences>,
+                  "batten::inputs: a selection goes around the inputs, not into them: select(inputs{...}, rows)");
+    static_assert(sequence_range<Sequences> || detail::is_selection<Sequences>,
                   "batten::inputs: .sequences must be a random-access range of contiguous runs of integers");
     static_assert(std::same_as<PromptLengths, none_t> || integer_range<PromptLengths>,
                   "batten::inputs: .prompt_lengths must be a random-access range of integers");
     static_assert(std::same_as<Loss, none_t> || number_sequences<Loss>,
                   "batten::inputs: .loss must be a random-access range of contiguous runs of numbers "
                   "(vector<bool> is not contiguous: use vector<std::uint8_t>)");
-    return inputs_bundle<Sequences, PromptLengths, Loss, Columns>(*this);
+    if constexpr (sequence_range<Sequences>)
+        return inputs_bundle<Sequences, PromptLengths, Loss, Columns>(*this);
 }
 
 template <class Source, integer_number Index>

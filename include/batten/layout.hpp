@@ -31,7 +31,18 @@ struct no_length {
         return detail::longest(lengths);
     }
 };
-struct no_overflow {};
+struct no_overflow {
+    constexpr no_overflow() noexcept = default;
+    // .overflow = truncate_right{} for such a layout is a compile error that says what to do instead.
+    template <class Other>
+        requires(!std::same_as<Other, no_overflow>)
+    constexpr no_overflow(const Other&) noexcept
+    {
+        static_assert(std::same_as<Other, no_overflow>,
+                      "batten: rows of this layout are not truncated: there is no .overflow; truncate the sequences before, or "
+                      "use a padded collator");
+    }
+};
 
 // Models: padded, packed_rows, varlen_row, and any stateless type with the members below. `in` is the bundle of the inputs
 // (inputs.hpp), `options` has the members targets, side, length and overflow (collator.hpp); limit_of, columns_of and tokens_of

@@ -4,6 +4,7 @@
 #define BATTEN_OUTPUTS_HPP_INCLUDED
 
 #include <batten/detail/field_list.hpp>
+#include <batten/detail/field_sentences.hpp>
 #include <batten/detail/ranges.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
@@ -162,9 +163,13 @@ constexpr bool bind_field(const outputs<Named...>& out, const extent& of, bound_
 {
     constexpr bool named[] = {Named::key::template matches<Field>..., false};
     constexpr std::size_t times = (std::size_t{0} + ... + (Named::key::template matches<Field> ? 1U : 0U));
-    static_assert(times != 0, "batten::outputs: a field of the collator has no span: add set<the field>(span)");
-    static_assert(times <= 1, "batten::outputs: a field of the collator has two spans");
-    if constexpr (times == 1) {
+    if constexpr (times == 0) {
+        explain_missing_span<Field>();
+        return false;
+    } else if constexpr (times > 1) {
+        explain_two_spans<Field>();
+        return false;
+    } else {
         constexpr std::size_t index = [&] {
             std::size_t i = 0;
             while (!named[i])
@@ -173,12 +178,12 @@ constexpr bool bind_field(const outputs<Named...>& out, const extent& of, bound_
         }();
         const auto& span = std::get<index>(out.spans);
         using given = typename std::remove_cvref_t<decltype(span.cells)>::element_type;
-        static_assert(std::same_as<given, typename Field::value_type>,
-                      "batten::outputs: the span's element type is not the field's: name it in the field, "
-                      "as token_ids<std::int32_t>");
-        return bind_span(bound, span.cells, span.row_stride, of, reason);
-    } else {
-        return false;
+        if constexpr (std::same_as<given, typename Field::value_type>) {
+            return bind_span(bound, span.cells, span.row_stride, of, reason);
+        } else {
+            explain_span_type<typename Field::value_type>();
+            return false;
+        }
     }
 }
 
@@ -204,13 +209,19 @@ constexpr bool all_apart(const First& first, const Rest&... rest)
         return (true && ... && are_apart(first, rest)) && all_apart(rest...);
 }
 
+template <class List, class Key>
+constexpr void check_key()
+{
+    if constexpr (field_list<List>::template count_of<Key> == 0)
+        explain_span_too_many<Key>();
+}
+
 // Gives each field of List its span, or says which does not fit the shape. Nothing is written.
 template <class List, class... Named, class... Field>
 constexpr bool bind_spans(const outputs<Named...>& out, const extent& of, std::tuple<bound_field<Field>...>& bound,
                           error& reason)
 {
-    static_assert((true && ... && (field_list<List>::template count_of<typename Named::key> != 0)),
-                  "batten::outputs: a span is set for a field that this collator does not have: add it to its fields<...>");
+    (check_key<List, typename Named::key>(), ...);
     const bool good = std::apply(
         [&](auto&... field) { return (true && ... && bind_field(out, of, field, reason)); }, bound);
     if (good)

@@ -44,6 +44,17 @@ concept overflow_policy = std::copyable<Overflow> && requires(const Overflow& ov
 
 // An overflow_policy: a sequence over the limit is an error that names the row, its length and the limit. The default.
 struct reject {
+    constexpr reject() noexcept = default;
+    // Another policy given as an option, .overflow = truncate_right{}, is a compile error that says where it belongs.
+    template <class Other>
+        requires(!std::same_as<Other, reject>)
+    constexpr reject(const Other&) noexcept
+    {
+        static_assert(std::same_as<Other, reject>,
+                      "batten: this collator rejects what is too long: truncation is part of its type, as in "
+                      "collator<pad_right, fixed_length, truncate_right> or presets::training<truncate_right>");
+    }
+
     static constexpr std::optional<slice> keep(std::size_t /*length*/, std::size_t /*limit*/) noexcept
     {
         return std::nullopt;

@@ -86,6 +86,22 @@ int main()
         batten::inputs{ids, batten::none, batten::none, batten::columns{batten::named<"kinds">(kinds)}}));
 #endif
 
+#ifdef FORBIDDEN_two_columns_of_one_name  // first: two columns have one name: rename one of them
+    using named_kinds = decltype(batten::named<"kinds">(kinds));
+    static_cast<void>(collate_kinds(batten::inputs{
+        ids, batten::none, batten::none, batten::columns<named_kinds, named_kinds>(batten::named<"kinds">(kinds), {kinds})}));
+#else
+    static_cast<void>(collate_kinds(batten::inputs{ids, batten::none, batten::none,
+        batten::columns{batten::named<"kinds">(kinds), batten::named<"more kinds">(kinds)}}));
+#endif
+
+#ifdef FORBIDDEN_field_named_twice  // first: a field is named twice: leave one of them out
+    using ids_and_mask = fields<token_ids<>, batten::attention_mask<>, token_ids<>>;
+#else
+    using ids_and_mask = fields<token_ids<>, batten::attention_mask<>>;
+#endif
+    static_cast<void>(ids_and_mask{});
+
 #ifdef FORBIDDEN_column_of_floats_in_a_field_of_integers  // expect: needs a floating-point element type: column<name, float>
     const collator_of<column<"weights", int>> collate_weights{{.pad_id = 0}};
 #else

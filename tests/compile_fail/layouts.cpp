@@ -5,39 +5,43 @@
 #include <cstddef>
 #include <vector>
 
-// One sequence a row. Has lacks, one at a time, what a layout needs.
+// One sequence a row.
 struct one_a_row {
-#ifdef FORBIDDEN_layout_without_a_side_type  // expect: this layout has no side_type: add using side_type = batten::no_side;
-#else
     using side_type = batten::no_side;
-#endif
     using length_type = batten::no_length;
-#ifdef FORBIDDEN_layout_with_no_side_as_its_overflow  // expect: the overflow_type of this layout must be an overflow_policy
-    using overflow_type = batten::no_side;
-#else
     using overflow_type = batten::no_overflow;
-#endif
-#ifdef FORBIDDEN_layout_that_does_not_say_whether_rows_are_shared  // expect: add static constexpr bool shares_rows = false;
-#else
     static constexpr bool shares_rows = false;
-#endif
+
     static constexpr std::size_t rows(const auto& in) { return in.sequence_count(); }
     static constexpr bool sequences(const auto& /*in*/, std::size_t r, auto visit) { return visit(r); }
-#ifdef FORBIDDEN_layout_that_does_not_count_segments  // expect: this layout lacks first_segment, for these inputs: add static
-#else
     static constexpr std::size_t first_segment(const auto& /*in*/, std::size_t r) { return r; }
-#endif
-#ifdef FORBIDDEN_layout_whose_rows_have_no_sink  // expect: this layout lacks row, for these inputs: add static bool row(
-    static constexpr bool row(const auto& /*options*/, const auto& /*in*/, std::size_t /*r*/) { return true; }
-#else
     static constexpr bool row(const auto& options, const auto& in, std::size_t r, auto&& sink, batten::error& /*reason*/)
     {
         sink(batten::segment{
             .sequence = r, .kept = in.length(r), .length = batten::columns_of(options.targets, in.length(r))});
         return true;
     }
-#endif
 };
+
+// Each hides what a layout needs, or has it otherwise.
+class without_a_side_type : public one_a_row {
+    using side_type = void;
+};
+struct with_no_side_as_its_overflow : one_a_row {
+    using overflow_type = batten::no_side;
+};
+class that_does_not_say_whether_rows_are_shared : public one_a_row {
+    static constexpr bool shares_rows = false;
+};
+class that_does_not_count_segments : public one_a_row {
+    static constexpr std::size_t first_segment(const auto& /*in*/, std::size_t r) { return r; }
+};
+struct whose_rows_have_no_sink : one_a_row {
+    static constexpr bool row(const auto& /*options*/, const auto& /*in*/, std::size_t /*r*/) { return true; }
+};
+
+template <class Layout>
+using collator_by = batten::basic_collator<Layout, batten::encoder_fields>;
 
 int main()
 {
@@ -82,15 +86,42 @@ int main()
 #endif
     static_cast<void>(collate(ids));
 
-#ifdef FORBIDDEN_truncation_of_a_packed_row  // expect: overflow
+#ifdef FORBIDDEN_truncation_of_a_varlen_row  // only: rows of this layout are not truncated: there is no .overflow
     const batten::varlen_collator<> truncating{{.pad_id = 0, .overflow = batten::truncate_right{}}};
 #else
     const batten::varlen_collator<> truncating{{.pad_id = 0}};
 #endif
     static_cast<void>(truncating(ids));
 
-    const batten::basic_collator<one_a_row, batten::encoder_fields> own{{.pad_id = 0}};
-    static_cast<void>(own(ids));
+#ifdef FORBIDDEN_layout_without_a_side_type  // expect: this layout has no side_type: add using side_type = batten::no_side;
+    static_cast<void>(collator_by<without_a_side_type>{{.pad_id = 0}}(ids));
+#else
+    static_cast<void>(collator_by<one_a_row>{{.pad_id = 0}}(ids));
+#endif
+
+#ifdef FORBIDDEN_layout_with_no_side_as_its_overflow  // expect: the overflow_type of this layout must be an overflow_policy
+    static_cast<void>(collator_by<with_no_side_as_its_overflow>{{.pad_id = 0}}(ids));
+#else
+    static_cast<void>(collator_by<one_a_row>{{.pad_id = 0}}(ids));
+#endif
+
+#ifdef FORBIDDEN_layout_that_does_not_say_whether_rows_are_shared  // expect: add static constexpr bool shares_rows = false;
+    static_cast<void>(collator_by<that_does_not_say_whether_rows_are_shared>{{.pad_id = 0}}(ids));
+#else
+    static_cast<void>(collator_by<one_a_row>{{.pad_id = 0}}(ids));
+#endif
+
+#ifdef FORBIDDEN_layout_that_does_not_count_segments  // expect: this layout lacks first_segment, for these inputs: add static
+    static_cast<void>(collator_by<that_does_not_count_segments>{{.pad_id = 0}}(ids));
+#else
+    static_cast<void>(collator_by<one_a_row>{{.pad_id = 0}}(ids));
+#endif
+
+#ifdef FORBIDDEN_layout_whose_rows_have_no_sink  // expect: this layout lacks row, for these inputs: add static bool row(
+    static_cast<void>(collator_by<whose_rows_have_no_sink>{{.pad_id = 0}}(ids));
+#else
+    static_cast<void>(collator_by<one_a_row>{{.pad_id = 0}}(ids));
+#endif
 
     const std::vector<int> lengths{2, 1};
 #ifdef FORBIDDEN_a_share_of_a_plan_that_is_gone  // expect: the plan would be gone: name it first

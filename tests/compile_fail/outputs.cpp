@@ -19,13 +19,13 @@ int main()
     std::vector<std::int64_t> ids(4);
     std::vector<std::int64_t> mask(4);
 
-#ifdef FORBIDDEN_field_left_out  // expect: add set<the field>(span)
+#ifdef FORBIDDEN_field_left_out  // only: attention_mask has no span: add set<attention_mask>(span)
     collate.into(rows, outputs{set<token_ids>(ids)});
 #else
     collate.into(rows, outputs{set<token_ids>(ids), set<attention_mask>(mask)});
 #endif
 
-#ifdef FORBIDDEN_span_of_another_type  // expect: the span's element type is not the field's
+#ifdef FORBIDDEN_span_of_another_type  // only: this field writes std::int64_t, its span holds another type: pass a span of std::int64_t
     std::vector<std::int32_t> narrow(4);
     collate.into(rows, outputs{set<token_ids>(narrow), set<attention_mask>(mask)});
 #else
@@ -33,7 +33,7 @@ int main()
     collate.into(rows, outputs{set<token_ids>(wide), set<attention_mask>(mask)});
 #endif
 
-#ifdef FORBIDDEN_two_spans_for_one_field  // expect: a field of the collator has two spans
+#ifdef FORBIDDEN_two_spans_for_one_field  // only: token_ids has two spans: leave one set<token_ids> out
     std::vector<std::int64_t> more(4);
     collate.into(rows, outputs{set<token_ids>(ids), set<token_ids>(more), set<attention_mask>(mask)});
 #else
@@ -41,7 +41,7 @@ int main()
 #endif
 
     // The reports, which every collator has, may be added; any other field may not.
-#ifdef FORBIDDEN_span_for_a_field_that_is_not_there  // expect: a span is set for a field that this collator does not have
+#ifdef FORBIDDEN_span_for_a_field_that_is_not_there  // only: the collator has no labels: add labels<> to its fields<...>, or leave its span out
     collate.into(rows, outputs{set<token_ids>(ids), set<attention_mask>(mask), set<batten::labels>(ids)});
 #else
     std::vector<int> lengths(2);
@@ -52,6 +52,25 @@ int main()
     collate.into(rows, outputs{set<token_ids>(std::vector<std::int64_t>(4)), set<attention_mask>(mask)});
 #else
     collate.into(rows, outputs{set<token_ids>(std::span(ids)), set<attention_mask>(mask)});
+#endif
+
+    using weighted = batten::fields<token_ids<>, batten::column<"weights", float>>;
+    const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, weighted> collate_weights{{.pad_id = 0}};
+    const std::vector<std::vector<float>> weights{{0.5F, 1.0F}, {2.0F}};
+    const batten::inputs in{rows, batten::none, batten::none, batten::columns{batten::named<"weights">(weights)}};
+    std::vector<float> to_weights(4);
+#ifdef FORBIDDEN_column_left_out  // only: a column has no span: add set<"its name">(span)
+    collate_weights.into(in, outputs{set<token_ids>(ids)});
+#else
+    collate_weights.into(in, outputs{set<token_ids>(ids), set<"weights">(to_weights)});
+#endif
+
+#ifdef FORBIDDEN_span_of_doubles_for_a_column_of_floats  // only: this field writes float, its span holds another type
+    std::vector<double> doubles(4);
+    collate_weights.into(in, outputs{set<token_ids>(ids), set<"weights">(doubles)});
+#else
+    std::vector<float> floats(4);
+    collate_weights.into(in, outputs{set<token_ids>(ids), set<"weights">(floats)});
 #endif
 
 #ifdef FORBIDDEN_const_span  // expect: the span is const, a field is written to it

@@ -5,10 +5,14 @@
 #include <cstdint>
 #include <list>
 #include <span>
+#include <span>
 #include <vector>
 
 struct sample {
     std::vector<int> ids;
+};
+struct tensor {
+    const float* data = nullptr;
 };
 
 int main()
@@ -18,7 +22,7 @@ int main()
     const std::vector<sample> samples{{{1, 2}}, {{3}}};
     const std::vector<int> chosen{1, 0};
 
-#ifdef FORBIDDEN_tokens_that_are_floats  // expect: constraints not satisfied && collatable
+#ifdef FORBIDDEN_tokens_that_are_floats  // only: token ids are integers: these sequences hold floating-point numbers or bool
     const std::vector<std::vector<float>> floats{{1.0F, 2.0F}, {3.0F}};
     static_cast<void>(collate(floats));
 #else
@@ -26,7 +30,7 @@ int main()
     static_cast<void>(collate(shorts));
 #endif
 
-#ifdef FORBIDDEN_tokens_that_are_bool  // expect: constraints not satisfied && collatable
+#ifdef FORBIDDEN_tokens_that_are_bool  // only: the tokens of a sequence must be contiguous, as in a vector or a span (vector<bool> is not)
     const std::vector<std::vector<bool>> bits{{true, false}, {true}};
     static_cast<void>(collate(bits));
 #else
@@ -34,18 +38,47 @@ int main()
     static_cast<void>(collate(bytes));
 #endif
 
-#ifdef FORBIDDEN_one_sequence_for_a_batch  // expect: constraints not satisfied && collatable
+#ifdef FORBIDDEN_one_sequence_for_a_batch  // only: this is one sequence, a collator reads several: pass std::span(&sequence, 1)
     static_cast<void>(collate(ids[0]));
 #else
     static_cast<void>(collate(ids));
 #endif
 
-#ifdef FORBIDDEN_sequences_without_random_access  // expect: constraints not satisfied && collatable
+#ifdef FORBIDDEN_sequences_without_random_access  // only: the sequences must be in a random-access range, as a vector or a span
     const std::list<std::vector<int>> linked{{1, 2}, {3}};
     static_cast<void>(collate(linked));
 #else
     const std::vector<std::vector<int>> indexed{{1, 2}, {3}};
     static_cast<void>(collate(indexed));
+#endif
+
+#ifdef FORBIDDEN_tensor_for_a_batch  // only: these are no sequences: a collator reads a vector<vector<int>>
+    static_cast<void>(collate(tensor{}));
+#else
+    static_cast<void>(collate(ids));
+#endif
+
+#ifdef FORBIDDEN_tensors_for_sequences  // only: an element of this range is no sequence of token ids: show each as a span
+    const std::vector<tensor> tensors(2);
+    static_cast<void>(collate(tensors));
+#else
+    static_cast<void>(collate(batten::each(samples, [](const auto& s) { return std::span(s.ids.data(), s.ids.size()); })));
+#endif
+
+    // Each call says it.
+    auto batch = collate(ids);
+    const std::vector<std::vector<double>> doubles{{1.0, 2.0}, {3.0}};
+#ifdef FORBIDDEN_floats_into_a_batch  // only: token ids are integers: these sequences hold floating-point numbers or bool
+    collate(doubles, batch);
+#else
+    collate(ids, batch);
+#endif
+
+#ifdef FORBIDDEN_shape_of_strings_of_sequences  // only: an element of a sequence must be an integer, a token id
+    const std::vector<std::vector<std::vector<int>>> conversations(2);
+    static_cast<void>(collate.shape(conversations));
+#else
+    static_cast<void>(collate.shape(ids));
 #endif
 
 #ifdef FORBIDDEN_each_with_a_projection_that_returns_a_temporary  // expect: the projection returns a temporary
@@ -104,6 +137,12 @@ int main()
     const std::vector<std::vector<int>> in_bundle{{1, 2}, {3}};
 #endif
     static_cast<void>(collate(batten::inputs{in_bundle, prompts}));
+
+#ifdef FORBIDDEN_selection_inside_the_inputs  // only: a selection goes around the inputs, not into them: select(inputs{...}, rows)
+    static_cast<void>(collate(batten::inputs{batten::select(ids, chosen), prompts}));
+#else
+    static_cast<void>(collate(batten::select(batten::inputs{ids, prompts}, chosen)));
+#endif
 
 #ifdef FORBIDDEN_ragged_view_with_offsets_that_are_floats  // expect: constraints not satisfied && ragged_view
     const std::vector<float> offsets{0.0F, 2.0F};

@@ -412,19 +412,19 @@ void decoding()
     static_cast<void>(serve::decode_batch<>({.pad_id = 0}, lengths, 1, 8, into));
 #endif
 
-#ifdef FORBIDDEN_persistent_field_left_out  // expect: add set<the field>(span)
+#ifdef FORBIDDEN_persistent_field_left_out  // expect: attention_mask has no span: add set<attention_mask>(span)
     static_cast<void>(serve::decode_batch<>({.pad_id = 0}, lengths, 1, 8, outputs{}));
 #else
     static_cast<void>(serve::decode_batch<>({.pad_id = 0}, lengths, 1, 8, into));
 #endif
 
-#ifdef FORBIDDEN_field_of_a_step_left_out  // expect: add set<the field>(span)
+#ifdef FORBIDDEN_field_of_a_step_left_out  // expect: position_ids has no span: add set<position_ids>(span)
     decode.append(sampled, outputs{set<token_ids>(ids)});
 #else
     decode.append(sampled, outputs{set<token_ids>(ids), set<position_ids>(positions)});
 #endif
 
-#ifdef FORBIDDEN_append_into_nothing  // expect: add set<the field>(span)
+#ifdef FORBIDDEN_append_into_nothing  // expect: token_ids has no span: add set<token_ids>(span)
     decode.append(sampled);
 #else
     decode.append(sampled, step);

@@ -3,45 +3,15 @@
 #ifndef BATTEN_DETAIL_FIELD_LIST_HPP_INCLUDED
 #define BATTEN_DETAIL_FIELD_LIST_HPP_INCLUDED
 
+#include <batten/detail/field_sentences.hpp>
 #include <batten/field.hpp>
 #include <batten/fields.hpp>
-#include <batten/inputs.hpp>
 
-#include <concepts>
 #include <cstddef>
 #include <tuple>
 #include <type_traits>
 
 namespace batten::detail {
-
-// What get, view and set name a field by: its type, its template, or a column's name.
-template <class Field>
-struct by_type {
-    template <class Other>
-    static constexpr bool matches = std::same_as<Field, Other>;
-};
-
-template <class Field, template <class...> class Template>
-inline constexpr bool is_instance = false;
-template <class... Argument, template <class...> class Template>
-inline constexpr bool is_instance<Template<Argument...>, Template> = true;
-
-template <template <class...> class Template>
-struct by_template {
-    template <class Other>
-    static constexpr bool matches = is_instance<Other, Template>;
-};
-
-template <fixed_string Name>
-struct by_name {
-    template <class Other>
-    static constexpr bool matches = [] {
-        if constexpr (requires { Other::column_name.view(); })
-            return Other::column_name == Name;
-        else
-            return false;
-    }();
-};
 
 template <class List>
 struct field_list;
@@ -57,7 +27,8 @@ struct field_list<fields<Field...>> {
     template <class Key>
     static constexpr std::size_t find()
     {
-        static_assert(count_of<Key> != 0, "batten: this collator has no such field: add it to its fields<...>");
+        if constexpr (count_of<Key> == 0)
+            explain_missing_field<Key>();
         static_assert(count_of<Key> <= 1,
                       "batten: more than one field of this collator is meant: name the whole type, as token_ids<int>");
         return first<Key>();
@@ -71,7 +42,7 @@ struct field_list<fields<Field...>> {
         std::size_t i = 0;
         while (!matches[i])
             ++i;
-        return i;
+        return i < sizeof...(Field) ? i : 0;  // after an error: any field, so that there is no second error
     }
 
     // The same list with Field at its end, unless an instance of Template is in it.
