@@ -226,7 +226,12 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
     namespace serve = batten::serve;
     using ticks = std::int64_t;
     constexpr std::size_t rows = 4, context = 32, width = 8;
-    serve::request_queue<ticks> queue({.edges = {8, 32}, .max_rows = 2, .capacity = 8, .priorities = 2, .max_queue_delay = 5, .deadline_margin = 1});
+    serve::request_queue<ticks> queue({.edges = {8, 32},
+                                       .max_rows = 2,
+                                       .capacity = 8,
+                                       .priorities = 2,
+                                       .max_queue_delay = 5,
+                                       .deadline_margin = 1});
     serve::block_pool pool({.blocks = 20, .block_size = 4});
     std::vector<serve::block_id> table(rows * width);
     std::vector<serve::block_list> lists;

@@ -184,8 +184,10 @@ TEST_CASE("a budget counts rows times the final width, not real tokens")
     CHECK(batches_of(plan::batches(lengths, {.group = grouping::sorted, .max_cells = 18})) ==
           std::vector<rows_and_width>{{{0, 1, 2, 4}, 1}, {{5, 3}, 9}});
     CHECK(
-        batches_of(plan::batches(
-                       lengths, {.group = grouping::sorted, .max_cells = 18, .multiple = 10, .over = plan::over_max_cells::is_alone}))
+        batches_of(plan::batches(lengths, {.group = grouping::sorted,
+                                           .max_cells = 18,
+                                           .multiple = 10,
+                                           .over = plan::over_max_cells::is_alone}))
             .size() == 6);
 }
 
@@ -389,7 +391,8 @@ TEST_CASE("the longest batches first, where memory is to run out at once or neve
 {
     const std::vector<int> lengths{3, 1, 4, 1, 5, 9, 2};
     CHECK(batches_of(
-              plan::batches(lengths, {.group = grouping::windows, .max_rows = 2, .window = 2, .order = batch_order::longest_first}))
+              plan::batches(lengths,
+                            {.group = grouping::windows, .max_rows = 2, .window = 2, .order = batch_order::longest_first}))
               .front()
               .second == 9);
     const auto made = plan::batches(lengths, {.max_rows = 3, .order = batch_order::longest_first});
@@ -573,7 +576,8 @@ TEST_CASE("the strategies waste on real lists what others found that they waste"
         const auto mean_waste = [&](grouping group) {
             double sum = 0;
             for (std::uint64_t seed = 0; seed < 8; ++seed)
-                sum += plan::waste_of(plan::batches(lengths, {.group = group, .max_rows = 32, .seed = seed}), lengths).padding();
+                sum +=
+                    plan::waste_of(plan::batches(lengths, {.group = group, .max_rows = 32, .seed = seed}), lengths).padding();
             return sum / 8 * 100.0;
         };
         CAPTURE(list.file);

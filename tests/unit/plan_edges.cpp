@@ -35,7 +35,7 @@ histogram random_histogram(std::uint64_t& state)
     return histogram::from_bins(std::move(bins));
 }
 
-// Every ladder of at most k multiples of m that ends where it must: the least cost of them.
+// The least cost of all lists of at most k multiples of m that end with `last`.
 template <class Cost>
 auto brute_force(const histogram& h, std::size_t k, std::size_t m, std::size_t last, const Cost& cost)
 {
@@ -79,7 +79,7 @@ void has_optima(const histogram& h, std::uint64_t four, std::uint64_t eight, std
 
 }  // namespace
 
-TEST_CASE("edges cost what the best of all ladders costs, by brute force")
+TEST_CASE("edges cost as much as the best of all lists of edges, by brute force")
 {
     std::uint64_t state = 88172645463325252U;
     for (int round = 0; round < 300; ++round) {
@@ -88,7 +88,7 @@ TEST_CASE("edges cost what the best of all ladders costs, by brute force")
         const std::size_t k = 1 + next(state) % 5;
         const std::size_t last = std::max(round_up(std::max<std::size_t>(h.longest(), 1), m), m);
         if (last / m > 16)
-            continue;  // 2^15 ladders are enough
+            continue;  // 2^15 lists are enough
         const plan::edge_options options{.max_edges = k, .multiple = m};
         const auto check = [&](const auto& cost) {
             const auto found = plan::optimal_edges(h, options, cost);
@@ -100,7 +100,7 @@ TEST_CASE("edges cost what the best of all ladders costs, by brute force")
         };
         check(plan::padded_tokens{});
         check(plan::tokens_and_attention{.per_token = 3, .per_pair = 2});
-        check([](std::size_t width) { return std::uint64_t{width / 10}; });  // steps: many ladders cost the same
+        check([](std::size_t width) { return std::uint64_t{width / 10}; });  // steps: many lists cost the same
     }
 }
 

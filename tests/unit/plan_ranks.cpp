@@ -139,6 +139,16 @@ TEST_CASE("the workers of a rank take its batches in turn")
     }
 }
 
+TEST_CASE("a rank past the plan takes batches without rows, however many ranks there are")
+{
+    const auto made = plan::batches(std::vector<int>{1, 2, 3}, {.max_rows = 1});
+    constexpr std::size_t ranks = batten::no_limit;
+    const auto mine = plan::for_rank(made, ranks - 1, ranks, 2);  // 2 + rank wraps
+    REQUIRE(mine.size() == 1);
+    CHECK(mine[0].rows.empty());
+    CHECK(plan::for_rank(made, 0, ranks, 2)[0].width == 3);
+}
+
 TEST_CASE("a rank that is none, and a state of another plan, are errors")
 {
     const auto lengths = skewed_lengths(50);

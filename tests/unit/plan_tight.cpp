@@ -8,6 +8,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <vector>
 
 namespace plan = batten::plan;
@@ -210,6 +214,23 @@ TEST_CASE("the pricer finds the most valuable bin, with and without a limit of p
             return true;
         });
     }
+}
+
+TEST_CASE("no header calls an algorithm that standard libraries build on the deprecated get_temporary_buffer")
+{
+    std::size_t headers = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(BATTEN_TEST_INCLUDE)) {
+        if (!entry.is_regular_file())
+            continue;
+        std::ifstream file(entry.path());
+        const std::string text((std::istreambuf_iterator<char>(file)), {});
+        ++headers;
+        for (const char* name : {"std::stable_sort", "std::stable_partition", "std::inplace_merge", "ranges::stable_"}) {
+            CAPTURE(entry.path().string(), name);
+            CHECK(text.find(name) == std::string::npos);
+        }
+    }
+    CHECK(headers > 30);
 }
 
 TEST_CASE("the tight packer on real lists: below the published packings, and at the bound of the relaxation")

@@ -392,8 +392,10 @@ TEST_CASE("options that make no queue are errors")
     CHECK(with([](options& o) { o.capacity = 0; }) == error_is(errors::argument_not_positive, no_row, 0, 0, "capacity"));
     CHECK(with([](options& o) { o.priorities = 0; }) ==
           error_is(errors::argument_not_positive, no_row, 0, 0, "priorities"));
-    CHECK(with([](options& o) { o.max_queue_delay = -1; }) == error_is(errors::argument_negative, no_row, 0, 0, "max_queue_delay"));
-    CHECK(with([](options& o) { o.deadline_margin = -1; }) == error_is(errors::argument_negative, no_row, 0, 0, "deadline_margin"));
+    CHECK(with([](options& o) { o.max_queue_delay = -1; }) ==
+          error_is(errors::argument_negative, no_row, 0, 0, "max_queue_delay"));
+    CHECK(with([](options& o) { o.deadline_margin = -1; }) ==
+          error_is(errors::argument_negative, no_row, 0, 0, "deadline_margin"));
     CHECK(with([](options& o) { o.priorities = batten::no_limit; }) ==
           error_is(errors::size_overflow, no_row, batten::no_limit, 32));
     for (const std::size_t capacity : {batten::no_limit, batten::no_limit / 2 + 2, batten::no_limit / 64}) {
@@ -695,7 +697,8 @@ TEST_CASE("the shared queue says what the queue says, under any mutex")
         void lock() { ++*locked; }
         void unlock() { ++*locked; }
     };
-    serve::shared_request_queue<ticks, counting_mutex> shared(queue({.edges = {8}, .max_rows = 2, .capacity = 4, .max_queue_delay = 3}));
+    serve::shared_request_queue<ticks, counting_mutex> shared(
+        queue({.edges = {8}, .max_rows = 2, .capacity = 4, .max_queue_delay = 3}));
     CHECK(shared.push(of_length(1, 8), 10) == 1);
     CHECK(shared.try_push(of_length(1, 8), 10).error().code == errors::request_duplicate);
     CHECK(shared.next_due() == 13);

@@ -9,7 +9,7 @@
 namespace batten::detail {
 
 // For each j of [first, last): found(j, i, cost(i, j)), i the first of the cheapest predecessors of j in [lowest(j), j), which
-// is known to lie in [low, high) and does not fall as j grows. The middle j first, then each side within its bounds.
+// is known to be in [low, high) and does not fall as j grows. The middle j first, then each side within its bounds.
 template <class Lowest, class Cost, class Found>
 constexpr void halve(std::size_t first, std::size_t last, std::size_t low, std::size_t high, const Lowest& lowest,
                      const Cost& cost, const Found& found)

@@ -11,42 +11,42 @@
 
 namespace batten::plan {
 
-// Which sequences come together.
+// Which sequences share a batch.
 enum class grouping : unsigned char {
-    as_given,  // as they come
+    as_given,    // in the order of the lengths
     shuffled,    // in an order drawn from the seed
-    sorted,      // by length, shortest first, equal lengths as they come
+    sorted,      // by length, shortest first, equal lengths in their order
     windows,     // shuffled, then sorted within windows of .window sequences
-    bucketed,    // by bucket of .edges; in each as they come, or in a drawn order where batches are shuffled
+    bucketed,    // by bucket of .edges; in each in their order, or in a drawn order where batches are shuffled
 };
 
-// Of a batch that is left over with fewer rows than its limits allow: the last one of a plan, or of a bucket.
+// What to do with a last batch that is not full, of a plan or of a bucket.
 enum class last_batch : unsigned char {
     keep,
     drop,
-    fill,  // up to the limits, with rows of the same group once more, neighbours in length first where they are sorted
+    fill,  // up to the limits, by repeating rows of the same group, the next in length first where they are sorted
 };
 
-// Of a sequence that is over the budget alone.
+// What to do with a single sequence that exceeds max_cells.
 enum class over_max_cells : unsigned char {
     is_error,
     is_alone,  // a batch of its own
 };
 
-// Of sorted sequences and windows: how the cuts between batches are chosen. Either makes the fewest batches that there can be.
+// How sorted sequences and windows are cut into batches. Both choices make the fewest batches possible.
 enum class objective : unsigned char {
-    fewest_batches,  // found from the longest on, O(batches)
-    least_padding,   // the fewest pads among those, O(n log n)
+    fewest_batches,  // cut from the longest sequence down, O(batches)
+    least_padding,   // the cuts with the fewest pads, O(n log n)
 };
 
-// In which order the batches stand.
+// The order of the batches in the plan.
 enum class batch_order : unsigned char {
     planned,        // that of the grouping
-    longest_first,  // widest first, so that memory runs out at once or never
+    longest_first,  // widest first: if memory runs out, it does in the first batch
     shuffled,       // drawn from the seed, steps as a whole
 };
 
-// At least one of rows and budget is needed.
+// A plan needs max_rows, max_cells or both.
 struct batch_options {
     grouping group = grouping::sorted;
     std::size_t max_rows = no_limit;   // of a batch
@@ -60,7 +60,7 @@ struct batch_options {
     batch_order order = batch_order::planned;
     std::size_t batches_per_step = 1;  // ranks that take one batch each per step: see ranks.hpp
     std::uint64_t seed = 0;
-    std::uint64_t epoch = 0;           // another epoch, another draw
+    std::uint64_t epoch = 0;           // each epoch has its own draws
 };
 
 }  // namespace batten::plan

@@ -32,7 +32,7 @@ class batch_plan {
 public:
     using array = batten::detail::buffer_vector<Index>;
 
-    // Place of a row that is in no batch, for inverse().
+    // What inverse() gives for a row that is in no batch.
     static constexpr Index nowhere = std::numeric_limits<Index>::max();
 
     constexpr batch_plan() : offsets_(1, Index{0}) {}
@@ -55,10 +55,10 @@ public:
     [[nodiscard]] constexpr std::span<const Index> order() const noexcept { return order_; }
     [[nodiscard]] constexpr std::span<const Index> offsets() const noexcept { return offsets_; }
     [[nodiscard]] constexpr std::span<const Index> widths() const noexcept { return widths_; }
-    // How many it was made for, whether all of them are in it or not.
+    // The number of sequences that it was made for, including those in no batch.
     [[nodiscard]] constexpr std::size_t sequences() const noexcept { return sequences_; }
 
-    // The way back: row i of the caller is at order()[inverse[i]], at its first place if it has several, `nowhere` if none.
+    // The place of each row: row i of the caller is order()[inverse[i]], the first place of a repeated row, `nowhere` for none.
     [[nodiscard]] constexpr std::vector<Index> inverse() const
     {
         std::vector<Index> places(sequences_, nowhere);

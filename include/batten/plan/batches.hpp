@@ -17,12 +17,12 @@ namespace batten::plan {
 
 // Plans batches for sequences of these lengths: a pure function of its arguments, the same on every machine.
 //
-//     auto plan = batten::plan::batches(lengths, {.group = grouping::windows, .budget = 16384, .seed = 7});
+//     auto plan = batten::plan::batches(lengths, {.group = grouping::windows, .max_cells = 16384, .seed = 7});
 //     for (auto batch : plan)
 //         collate(batten::select(inputs, batch.rows), memory);
 //
-// Errors   neither rows nor budget; a zero among the options; a negative length; a sequence over the budget alone (row, its
-//          length, its width, the budget) or over the last edge (row, its length, the edge); more than half as many sequences
+// Errors   neither max_rows nor max_cells; an option of 0; a negative length; a single sequence over max_cells (row, its
+//          length, its width, max_cells) or over the last edge (row, its length, the edge); more than half as many sequences
 //          as Index can number, or more rows with the repeated ones; a width that Index cannot hold.
 // Cost     O(n + longest); memory of the plan 4 bytes a sequence and 8 a batch (Index of 4 bytes), while it is made up to 12
 //          bytes a sequence and 12 a batch more.

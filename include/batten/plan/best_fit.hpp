@@ -14,11 +14,12 @@
 
 namespace batten::plan {
 
-// Best fit decreasing: longest first, each into the bin with the least space that holds it; equal lengths in their order.
+// Packs by best fit decreasing: the longest first, each into the bin with the least free space that holds it; equal lengths in
+// their order.
 //
-// Errors   those of next fit; a capacity over 64 Mi slots, where the sequences together are longer than that.
-// Cost     O(n + longest + capacity), the lengths are sorted by counting; of a histogram O(distinct lengths + capacity) and
-//          what patterns there are, whatever n is.
+// Errors   those of pack_next_fit; a capacity over 64 Mi slots, where the sequences together are longer than that.
+// Cost     O(n + longest + capacity), since lengths are sorted by counting; of a histogram O(distinct lengths + capacity +
+//          patterns), whatever n is.
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr result<packing> try_pack_best_fit(const Lengths& lengths, const packing_options& options)

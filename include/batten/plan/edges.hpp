@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Bucket edges: the ladder that costs least on a histogram, exactly, and the ladders that people write down, to compare.
+// Bucket edges: those that cost least on a histogram, exactly, and those that people write down, to compare.
 #ifndef BATTEN_PLAN_EDGES_HPP_INCLUDED
 #define BATTEN_PLAN_EDGES_HPP_INCLUDED
 
@@ -25,19 +25,19 @@ namespace batten::plan {
 
 // ---- what a sequence costs in a bucket of some width ------------------------------------------------------------------------
 
-// A cost is any callable from a width to an unsigned integer (exact) or a double, that never falls as the width grows.
+// A cost is any callable from a width to a std::uint64_t (exact) or a double. It must not fall as the width grows.
 
-// The cost of memory, of linear layers, of everything that goes by token: the width.
+// The cost of memory and of linear layers, which is proportional to the number of tokens: the width.
 struct padded_tokens {
     constexpr std::uint64_t operator()(std::size_t width) const noexcept { return width; }
 };
 
-// The cost of a transformer layer: a * width + b * width * width, the second for attention.
+// The cost of a transformer layer: per_token * width + per_pair * width * width. The second term is that of attention.
 struct tokens_and_attention {
     std::uint64_t per_token = 1;
     std::uint64_t per_pair = 1;
 
-    // The largest value where it does not fit, which is refused as an overflow.
+    // The largest value where the cost does not fit, which optimal_edges refuses as an overflow.
     constexpr std::uint64_t operator()(std::size_t width) const noexcept
     {
         constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
@@ -58,12 +58,12 @@ concept width_cost = std::invocable<const Cost&, std::size_t> &&
 // ---- the optimum ------------------------------------------------------------------------------------------------------------
 
 struct edge_options {
-    std::size_t max_edges = 8;               // shapes at the most
+    std::size_t max_edges = 8;               // most edges, and so most shapes
     std::size_t multiple = 1;                // edges are multiples of it
     std::optional<std::size_t> maximum{};    // the last edge, a multiple as well; none: that of the longest length
 };
 
-// A ladder and what it costs. Goes wherever a bucketed_length goes.
+// Edges and what they cost. Converts to a bucketed_length.
 template <class Value>
 struct bucket_edges {
     std::vector<std::size_t> edges{};
@@ -157,7 +157,7 @@ public:
                     least_[j] = cost_of_both;
                     best_[t - 1][j] = static_cast<index>(i);
                 });
-            if (!(least_.back() < before_.back())) {  // no bucket more makes it cheaper
+            if (!(least_.back() < before_.back())) {  // another bucket does not make it cheaper
                 best_.pop_back();
                 least_ = before_;
                 break;
@@ -190,7 +190,7 @@ private:
 }  // namespace detail
 
 // The edges that cost least: at most `max_edges`, every sequence in the first bucket that holds it, the sum of cost(width) over
-// all sequences minimal. Exact for integer costs. Of two equally cheap ladders, the one with fewer edges.
+// all sequences minimal. Exact for integer costs. Of two equally cheap lists, the one with fewer edges.
 //
 // Errors   a zero max_edges, multiple or maximum; an empty histogram without a maximum; a length over the maximum; a maximum
 //          that rounding up to the multiple passes; a cost that falls as the width grows; a total that overflows.
@@ -215,7 +215,7 @@ template <width_cost Cost = padded_tokens>
         if (costs.size() > 1 && !(costs[costs.size() - 2] <= costs.back()))
             return error::of(errors::cost_decreases, found.widths[costs.size() - 2], width);
     }
-    // The dearest ladder, one bucket, bounds every sum of the program.
+    // One bucket costs the most, and bounds every sum of the program.
     if constexpr (std::integral<value>)
         if (costs.back() != 0 && found.sequences.back() > std::numeric_limits<value>::max() / costs.back())
             return error::of(errors::size_overflow, found.sequences.back(), costs.back());
@@ -232,7 +232,7 @@ template <width_cost Cost = padded_tokens>
     return try_optimal_edges(lengths, options, cost).value();
 }
 
-// What any ladder costs on a histogram. Errors: a length over its last edge; a total that overflows.
+// What edges cost on a histogram. Errors: a length over its last edge; a total that overflows.
 template <width_cost Cost = padded_tokens>
 [[nodiscard]] constexpr result<cost_value<Cost>> try_cost_of(const histogram& lengths, const std::vector<std::size_t>& edges,
                                                              const Cost& cost = {})
@@ -258,7 +258,7 @@ template <width_cost Cost = padded_tokens>
     return try_cost_of(lengths, edges, cost).value();
 }
 
-// ---- ladders that people write down -----------------------------------------------------------------------------------------
+// ---- edges that people write down -------------------------------------------------------------------------------------------
 
 // The lengths at k equal steps of the sorted list, equal ones once: fairseq's BucketPadLengthDataset.
 // Errors: k = 0; an empty histogram. Cost: O(k), at most the number of sequences.

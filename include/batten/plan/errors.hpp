@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What can go wrong in planning, beside the errors of the core: the codes and their sentences (error.hpp says how they are read).
+// The errors of planning, beside those of the core: codes and sentences (error.hpp says how they are read).
 #ifndef BATTEN_PLAN_ERRORS_HPP_INCLUDED
 #define BATTEN_PLAN_ERRORS_HPP_INCLUDED
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How many sequences have which length. What edges, packing and reports are computed from: O(distinct lengths), not
-// O(sequences).
+// The number of sequences of each length. Edges, packing and reports are computed from it in O(distinct lengths).
 #ifndef BATTEN_PLAN_HISTOGRAM_HPP_INCLUDED
 #define BATTEN_PLAN_HISTOGRAM_HPP_INCLUDED
 
@@ -18,8 +17,8 @@
 
 namespace batten::plan {
 
-// Counts of lengths, shortest first, lengths that no sequence has left out. Counts are 64-bit, and so are their sums: a
-// histogram whose tokens pass 64 bits is an error when it is made.
+// Counts of the lengths that occur, shortest first. Counts and sums are 64-bit: a histogram with more tokens is an error when
+// it is made.
 class histogram {
 public:
     struct bin {
@@ -34,7 +33,7 @@ public:
     // Counts a range of lengths.
     //
     // Errors   a negative length (row, length).
-    // Cost     O(n + longest); O(n log n) where the longest is out of all proportion to n.
+    // Cost     O(n + longest); O(n log n) where the longest is more than about 16 n.
     template <std::ranges::forward_range Lengths>
         requires std::integral<std::ranges::range_value_t<Lengths>>
     constexpr explicit histogram(const Lengths& lengths)
@@ -54,7 +53,7 @@ public:
         return made;
     }
 
-    // From bins in any order; those of one length are added up, empty ones left out.
+    // From bins in any order. Bins of the same length are added up, empty bins are dropped.
     [[nodiscard]] static constexpr result<histogram> try_from_bins(std::vector<bin> bins)
     {
         histogram made;
@@ -69,7 +68,7 @@ public:
         return try_from_bins(std::move(bins)).value();
     }
 
-    // Both together. Cost: O(distinct lengths of both).
+    // The histogram of the sequences of both. Cost: O(distinct lengths of both).
     [[nodiscard]] constexpr result<histogram> try_merged(const histogram& other) const
     {
         std::vector<bin> all(bins_);
@@ -84,8 +83,8 @@ public:
     [[nodiscard]] constexpr std::uint64_t tokens() const noexcept { return tokens_; }
     [[nodiscard]] constexpr std::size_t longest() const noexcept { return bins_.empty() ? 0 : bins_.back().length; }
 
-    // The p-th percentile by nearest rank: the shortest length that at least ceil(p * n / 100) sequences do not exceed, exactly,
-    // with p rounded to millionths. The shortest of all for p = 0; 0 for an empty histogram. Requires: 0 <= p <= 100.
+    // The p-th percentile by nearest rank: the shortest length that at least ceil(p * n / 100) sequences do not exceed, with an
+    // exact product and p rounded to millionths. The shortest of all for p = 0; 0 for an empty histogram. Requires: 0 <= p <= 100.
     [[nodiscard]] constexpr std::size_t percentile(double p) const
     {
         BATTEN_ASSERT(p >= 0 && p <= 100, "a percentile must be between 0 and 100");

@@ -15,11 +15,11 @@
 
 namespace batten::plan {
 
-// Next fit: sequences stay in their order; one that does not fit closes the bin.
+// Packs sequences in their order; one that does not fit closes the bin and opens the next.
 //
-// Errors   a zero capacity, max_per_bin, slot_multiple or bins_multiple; a capacity that holds no slot, or of one token with
+// Errors   a capacity, max_per_bin, slot_multiple or bins_multiple of 0; a capacity below a slot, or of one token with
 //          overlap; a negative length (row, length) or one over the capacity (row, length, tokens that a bin holds); more
-//          sequences, or longer ones, than a piece counts.
+//          sequences, or longer ones, than a piece can hold.
 // Cost     O(n).
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Orders of sequences: by length, stable, by counting, O(n + longest); drawn from a seed; and one within the other.
+// Orders of sequences: by length (stable, by counting, O(n + longest)), drawn from a seed, and sorted within drawn windows.
 #ifndef BATTEN_PLAN_ORDER_HPP_INCLUDED
 #define BATTEN_PLAN_ORDER_HPP_INCLUDED
 
@@ -42,7 +42,7 @@ constexpr std::vector<Index> counting_pass(std::size_t n, std::size_t digits, st
     for (std::size_t d = 1; d < next.size(); ++d)
         next[d] = static_cast<Index>(next[d] + next[d - 1]);
     const auto next_of = [&](Index item) -> Index& { return next[static_cast<std::size_t>(key_of(item) >> shift & mask)]; };
-    // Places lie in as many cache lines as there are digits: they are asked for well before they are written.
+    // Writes go to as many cache lines as there are digits, so each is prefetched well before it is written.
     constexpr std::size_t ahead = 64;
     for (std::size_t i = 0; i < n; ++i) {
         if (i + ahead < n)
@@ -201,9 +201,9 @@ constexpr void sorted_windows(const Lengths& lengths, std::size_t longest, std::
 // Fills `order` with the numbers of the sequences, shortest first, equal lengths in their order.
 //
 // Shapes   lengths [n], order [n].
-// Errors   an order of another size; a negative length (row, length); more sequences than Index counts.
-// Cost     two passes over the lengths and one over the order; where the longest is out of all proportion to n, two for every
-//          16 bits of it. Memory beside the order: a table of lengths up to 4 n + 65,536; n numbers more in the second case.
+// Errors   an order of another size; a negative length (row, length); more sequences than Index can number.
+// Cost     two passes over the lengths and one over the order; where the longest is over 4 n + 65,536, two for every 16 bits
+//          of it. Memory beside the order: a table of lengths up to 4 n + 65,536; n numbers more in the second case.
 template <std::ranges::random_access_range Lengths, std::unsigned_integral Index>
     requires integer_number<std::ranges::range_value_t<Lengths>>
 [[nodiscard]] constexpr result<std::size_t> try_stable_order(const Lengths& lengths, std::span<Index> order)
@@ -229,7 +229,7 @@ constexpr std::size_t stable_order(const Lengths& lengths, std::span<Index> orde
     return try_stable_order(lengths, order).value();
 }
 
-// The other way round: inverse[order[i]] = i, which puts what was computed in the order back into the caller's.
+// Fills the inverse permutation: inverse[order[i]] = i. It brings results back into the caller's order.
 // Requires: order is a permutation of [0, n).
 template <std::unsigned_integral Index>
 constexpr void invert(std::span<const Index> order, std::span<Index> inverse)

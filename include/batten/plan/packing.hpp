@@ -20,31 +20,31 @@ namespace batten::plan {
 
 // ---- what is asked for ------------------------------------------------------------------------------------------------------
 
-// Of a sequence that is over the capacity alone.
+// What to do with a single sequence that exceeds the capacity.
 enum class over_capacity : unsigned char {
     is_error,
-    is_split,               // into pieces that fill a bin each, and the rest
-    is_split_with_overlap,  // each begins with the last token of the one before: every token but the first is a target, once
+    is_split,               // into pieces that fill a bin each, and a last one with the rest
+    is_split_with_overlap,  // each begins with the last token of the piece before: all tokens but the first are a target once
 };
 
-// A sequence takes the columns that `targets` says (next_token_drop_last: 1025 tokens fit a capacity of 1024), rounded up to
-// slots. A capacity that is no multiple of the slot is used up to the multiple below it.
+// `targets` says how many columns a sequence takes (next_token_drop_last: 1025 tokens fit a capacity of 1024), which are
+// rounded up to slots. A capacity is rounded down to slots.
 struct packing_options {
-    std::size_t capacity = 0;              // columns of a bin; needed
-    std::size_t max_per_bin = no_limit;    // pieces, empty ones too
+    std::size_t capacity = 0;              // columns of a bin; required
+    std::size_t max_per_bin = no_limit;    // most pieces of a bin, empty ones included
     std::size_t slot_multiple = 1;         // each piece begins at a multiple of it
-    std::size_t bins_multiple = 1;         // the number of bins is one of it: bins are halved, or empty ones added
+    std::size_t bins_multiple = 1;         // the number of bins is a multiple of it: bins are halved, or empty ones added
     over_capacity over = over_capacity::is_error;
     target_alignment targets = model_shifts;
 };
 
 // ---- what comes out ---------------------------------------------------------------------------------------------------------
 
-// Numbers of bins below which there is no packing, before bins_multiple.
+// Lower bounds on the number of bins, before bins_multiple.
 struct packing_bounds {
     std::uint64_t by_total = 0;          // columns of all slots / capacity
     std::uint64_t by_count = 0;          // pieces / max_per_bin
-    std::uint64_t martello_toth = 0;     // L2: large pieces apart from each other, small ones in the gaps
+    std::uint64_t martello_toth = 0;     // L2: large pieces in bins of their own, small ones in the gaps
     std::optional<std::uint64_t> lp{};   // the relaxation of Gilmore and Gomory, where it was solved
 
     [[nodiscard]] constexpr std::uint64_t best() const noexcept
@@ -55,8 +55,8 @@ struct packing_bounds {
     friend constexpr bool operator==(const packing_bounds&, const packing_bounds&) = default;
 };
 
-// The bins, as flat arrays: bin b has pieces[offsets[b]] up to pieces[offsets[b + 1]]. Goes where a binned layout takes bins.
-// A sequence of no columns (empty, or one token of which only a target is left) is a piece like any other.
+// The bins, as flat arrays: bin b has pieces[offsets[b]] up to pieces[offsets[b + 1]]. Converts to bins. A sequence without
+// columns (empty, or one token that is a target alone) is a piece like any other.
 struct packing {
     batten::detail::buffer_vector<piece> pieces{};
     std::vector<std::size_t> offsets{0};
@@ -77,7 +77,7 @@ struct packing {
     friend constexpr bool operator==(const packing&, const packing&) = default;
 };
 
-// Bins that are filled alike: how often each of some lengths (in columns, rounded up to slots) lies in one, longest first.
+// Bins with the same contents: the number of copies of each length (in columns, rounded up to slots), longest first.
 struct bin_pattern {
     struct run {
         std::size_t length = 0;
@@ -87,10 +87,10 @@ struct bin_pattern {
     };
 
     std::span<const run> runs{};
-    std::uint64_t bins = 0;  // that are filled like this
+    std::uint64_t bins = 0;  // with these contents
 };
 
-// A packing of a histogram: which patterns, and how often. As small as the histogram, however many sequences it counts.
+// A packing of a histogram: patterns and how many bins have each. Its size depends on the histogram, not on the sequences.
 class pattern_packing {
 public:
     constexpr pattern_packing() = default;

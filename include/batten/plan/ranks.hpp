@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A batch plan on many ranks, and from any batch on: who takes which batch, how even that is, and what to keep to go on later.
+// A batch plan on many ranks: the batches of each rank, how even their cells are, and a state from which a run resumes.
 //
 // Every rank makes the whole plan, which is a pure function of lengths and options, and takes its share: no communication. With
 // batches_per_step = ranks among the options the number of batches is a multiple of the ranks, and the batches of a step cost
@@ -22,7 +22,7 @@
 
 namespace batten::plan {
 
-// What one rank takes: at step s batch first + s * ranks + rank of the plan. Refers to the plan.
+// The batches of one rank: at step s, batch first + s * ranks + rank of the plan. Refers to the plan.
 template <std::unsigned_integral Index = std::uint32_t>
 class rank_batches {
 public:
@@ -32,7 +32,7 @@ public:
     {
     }
 
-    // Steps, the same on every rank: the rest of the plan by ranks, rounded up.
+    // The number of steps, the same on every rank: the remaining batches / ranks, rounded up.
     [[nodiscard]] constexpr std::size_t size() const noexcept
     {
         const std::size_t left = plan_->size() - first_;
@@ -64,10 +64,10 @@ private:
     std::size_t first_;
 };
 
-// The share of one rank, from batch `first` of the plan on. Worker k of n behind it takes rank + ranks * k of ranks * n.
+// The batches of one rank, from batch `first` of the plan on. Worker k of n of a rank takes rank + ranks * k of ranks * n.
 //
 // Requires  the plan outlives it.
-// Errors    no ranks; a rank past them; a first batch past the plan's end.
+// Errors    0 ranks; a rank that is not less than ranks; a first batch past the end of the plan.
 template <std::unsigned_integral Index>
 [[nodiscard]] constexpr result<rank_batches<Index>> try_for_rank(const batch_plan<Index>& plan, std::size_t rank,
                                                                  std::size_t ranks, std::size_t first = 0)
@@ -98,7 +98,7 @@ void try_for_rank(const batch_plan<Index>&&, std::size_t, std::size_t, std::size
 // How uneven the steps are: the padded cells of the busiest rank by those of the mean rank, 1 where all have the same.
 struct step_balance {
     double worst = 1.0;  // of the most uneven step
-    double mean = 1.0;   // of all steps together: the time that they take by the time they would take if they were even
+    double mean = 1.0;   // of all steps together: their time / their time if all ranks had the same cells
 };
 
 // Requires: ranks >= 1. Cost: O(batches).
@@ -127,15 +127,14 @@ template <std::unsigned_integral Index>
     return found;
 }
 
-// ---- going on later ---------------------------------------------------------------------------------------------------------
+// ---- resuming ---------------------------------------------------------------------------------------------------------------
 
-// Where a run stands: four integers, to be stored however you like. The same on all ranks, and good for any other number of
-// ranks and workers.
+// The progress of a run, as four integers to store. The same on all ranks, and valid for any number of ranks and workers.
 struct plan_state {
-    std::uint64_t seed = 0;   // to make the plan again with, as is
+    std::uint64_t seed = 0;   // of the plan
     std::uint64_t epoch = 0;
     std::uint64_t next = 0;   // the first batch of the plan that no rank has taken
-    std::uint64_t check = 0;  // of the plan, so that another one is refused
+    std::uint64_t check = 0;  // a hash of the plan, so that another plan is refused
 
     friend constexpr bool operator==(const plan_state&, const plan_state&) noexcept = default;
 };
@@ -162,7 +161,7 @@ template <std::unsigned_integral Index>
     return {options.seed, options.epoch, next, detail::check_of(plan)};
 }
 
-// The batch to go on with, for for_rank. Make the plan again before, with the state's seed and epoch.
+// The first batch to take, an argument of for_rank. Make the plan again first, with the seed and epoch of the state.
 // Errors: a plan that is not the one of the state. Cost: O(sequences).
 template <std::unsigned_integral Index>
 [[nodiscard]] constexpr result<std::size_t> try_resume(const batch_plan<Index>& plan, const plan_state& state)

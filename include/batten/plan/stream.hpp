@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Batches of sequences that arrive one by one: each waits in the bucket of its length, and a bucket that is full is a batch.
+// Batches of sequences that arrive one by one: each waits in the bucket of its length, and a full bucket becomes a batch.
 #ifndef BATTEN_PLAN_STREAM_HPP_INCLUDED
 #define BATTEN_PLAN_STREAM_HPP_INCLUDED
 
@@ -20,7 +20,7 @@
 
 namespace batten::plan {
 
-// At least one of rows and budget is needed.
+// A stream needs max_rows, max_cells or both.
 struct stream_options {
     bucketed_length edges{};        // widths of the buckets
     std::size_t max_rows = no_limit;   // of a batch
@@ -28,19 +28,19 @@ struct stream_options {
     over_max_cells over = over_max_cells::is_error;
 };
 
-// A batch that left: the numbers that its sequences were pushed with, in that order.
+// A batch: the ids that its sequences were pushed with, in that order.
 struct streamed_batch {
     std::span<const std::uint64_t> ids{};  // valid until the next call
     std::size_t width = 0;                 // the bucket's edge
 };
 
-// Sequences wait in it as the number that the caller gave them; nothing else of them is kept.
+// Groups sequences by bucket. Of a sequence it keeps the caller's id alone.
 //
-// Memory  max_pending() numbers, reached as buckets fill; nothing is allocated once the buckets have grown.
+// Memory  at most max_pending() ids; no allocation once the buckets have grown.
 // Cost    O(log buckets) a sequence.
 class stream_batcher {
 public:
-    // Errors: no ladder, or one that does not increase; neither rows nor budget; one of them 0.
+    // Errors: no edges, or edges that do not increase; neither max_rows nor max_cells; a limit of 0.
     constexpr explicit stream_batcher(stream_options options) : stream_batcher(try_make(std::move(options)).value()) {}
     [[nodiscard]] static constexpr result<stream_batcher> try_make(stream_options options)
     {
@@ -52,8 +52,9 @@ public:
         return stream_batcher(checked{}, std::move(options));
     }
 
-    // Takes one sequence; the batch that it completes, if it does.
-    // Errors: a length over the last edge, or an edge over the budget (row: how many came before); then nothing has changed.
+    // Adds one sequence. Returns the batch that it completes, or nothing.
+    // Errors: a length over the last edge, or an edge over max_cells (row: the number of earlier sequences). Then nothing has
+    // changed.
     [[nodiscard]] constexpr result<std::optional<streamed_batch>> try_push(std::uint64_t id, std::size_t length)
     {
         const std::size_t b = options_.edges.bucket_of(length);
@@ -72,7 +73,7 @@ public:
         return try_push(id, length).value();
     }
 
-    // A batch of what waits, the widest bucket first, until nothing does: while (auto batch = stream.flush()).
+    // A batch of the widest bucket that is not empty, or nothing: while (auto batch = stream.flush()).
     [[nodiscard]] constexpr std::optional<streamed_batch> flush()
     {
         for (std::size_t b = waiting_.size(); b-- > 0;)
@@ -81,7 +82,7 @@ public:
         return std::nullopt;
     }
 
-    // Sequences that wait, and how many can at the most: a row less than full in every bucket.
+    // The number of waiting sequences, and the most that can wait: one row less than a full batch in every bucket.
     [[nodiscard]] constexpr std::size_t pending() const noexcept
     {
         std::size_t sequences = 0;
@@ -96,11 +97,11 @@ public:
             sequences += std::min(most_rows(edge) - 1, no_limit - sequences);
         return sequences;
     }
-    // Sequences taken since the beginning.
+    // The number of sequences pushed since the beginning.
     [[nodiscard]] constexpr std::uint64_t pushed() const noexcept { return pushed_; }
 
-    // Everything that it holds, as integers to store: a check of the options, sequences taken, then for each bucket how many
-    // wait and their numbers. With restore, and pushing what came after, the batches are the same as without.
+    // The whole state, as integers to store: a hash of the options, the number of sequences pushed, then for each bucket the
+    // number of waiting sequences and their ids. A restored stream returns the same batches as the original.
     [[nodiscard]] constexpr std::vector<std::uint64_t> state() const
     {
         std::vector<std::uint64_t> numbers{check(), pushed_};
@@ -110,7 +111,7 @@ public:
         }
         return numbers;
     }
-    // Errors: a state of other options, or not a state at all; then nothing has changed.
+    // Errors: a state of other options, or other integers. Then nothing has changed.
     [[nodiscard]] constexpr result<std::size_t> try_restore(std::span<const std::uint64_t> numbers)
     {
         const error refused = error::of(errors::state_of_another, {}, {}, "this stream: its edges or limits are others");
@@ -131,7 +132,7 @@ public:
         waiting_ = std::move(waiting);
         return pending();
     }
-    // Returns how many wait.
+    // Returns the number of waiting sequences.
     constexpr std::size_t restore(std::span<const std::uint64_t> numbers) { return try_restore(numbers).value(); }
 
 private:
@@ -163,7 +164,7 @@ private:
 
     stream_options options_;
     std::vector<std::vector<std::uint64_t>> waiting_;
-    std::vector<std::uint64_t> left_{};  // the batch that left last
+    std::vector<std::uint64_t> left_{};  // the ids of the last batch
     std::uint64_t pushed_ = 0;
 };
 

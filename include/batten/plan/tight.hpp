@@ -14,12 +14,13 @@
 
 namespace batten::plan {
 
-// Bins filled to the brim: the relaxation of Gilmore and Gomory by column generation, rounded, and what that leaves packed by
-// subset sums. On most lists as few bins as can be, never more than best fit; where best fit reaches a bound, that is returned.
-// bounds.lp is there where the relaxation was solved on all lengths as they are: up to 600 of them, and 1 Mi lengths * slots.
+// Packs into nearly full bins: solves the relaxation of Gilmore and Gomory by column generation, rounds it, and packs the rest
+// by subset sums. On most lists the fewest bins possible, never more than best fit, whose result is returned where it reaches
+// a bound.
+// bounds.lp has a value where the relaxation was solved on all lengths as they are: up to 600 of them, and 1 Mi lengths * slots.
 //
-// Errors   those of best fit.
-// Cost     bounded by a number of steps, not by a clock: a few tenths of a second, about a second at the most, whatever n is;
+// Errors   those of pack_best_fit.
+// Cost     bounded by a number of steps, not by a clock: a few tenths of a second, at most about a second, whatever n is;
 //          for a list of lengths O(n) more.
 template <std::ranges::random_access_range Lengths>
     requires integer_number<std::ranges::range_value_t<Lengths>>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a batch, a plan or a strategy wastes: one struct, one definition for all of them.
+// What a batch, a plan or a strategy wastes, in one struct with one definition for all of them.
 #ifndef BATTEN_PLAN_WASTE_HPP_INCLUDED
 #define BATTEN_PLAN_WASTE_HPP_INCLUDED
 
@@ -25,21 +25,21 @@
 
 namespace batten::plan {
 
-// Counts, of tokens where not said otherwise; add them up with +=. Sums that pass 64 bits stay at the largest value.
+// Counts, of tokens unless the comment says otherwise. += adds them up; sums that pass 64 bits stay at the largest value.
 struct waste {
     std::uint64_t batches = 0;
     std::uint64_t rows = 0;
     std::uint64_t real_tokens = 0;       // cells that hold a token, repeated rows each time
     std::uint64_t pads = 0;              // cells that do not: rows * width - real_tokens
-    std::uint64_t truncated_tokens = 0;  // of sequences that are there, cut off
-    std::uint64_t dropped_tokens = 0;    // of sequences that are not there at all
-    std::uint64_t trained_tokens = 0;    // targets; where a plan alone is asked, all tokens but the first of each sequence
+    std::uint64_t truncated_tokens = 0;  // cut off from sequences that have a row
+    std::uint64_t dropped_tokens = 0;    // of sequences without a row
+    std::uint64_t trained_tokens = 0;    // targets; of a plan, all tokens but the first of each sequence
     std::uint64_t attended_pairs = 0;    // sum of width * width over the rows: what attention costs
     std::uint64_t real_pairs = 0;        // sum of length * length over the sequences: what it would cost without pads
 
-    // Share of cells that are pads, 0 of nothing.
+    // Share of cells that are pads; 0 without cells.
     [[nodiscard]] constexpr double padding() const noexcept { return share(pads, sum(real_tokens, pads)); }
-    // Share of attended pairs that are not between tokens of one sequence, 0 of nothing.
+    // Share of attended pairs that are not between tokens of one sequence; 0 without pairs.
     [[nodiscard]] constexpr double attention() const noexcept
     {
         return share(attended_pairs - std::min(real_pairs, attended_pairs), attended_pairs);
@@ -98,7 +98,7 @@ constexpr waste without_real(waste total) noexcept
 
 }  // namespace detail
 
-// Of a batch that was collated. Cost: O(segments).
+// The waste of a collated batch. Cost: O(segments).
 template <class Batch>
     requires requires(const Batch& batch) {
         batch.lengths();
@@ -118,7 +118,7 @@ template <class Batch>
     return detail::without_real(found);
 }
 
-// Of a plan for sequences of these lengths. Requires: the lengths that it was made from. Cost: O(sequences).
+// The waste of a plan. Requires: the lengths that it was made from. Cost: O(sequences).
 template <std::unsigned_integral Index, std::ranges::random_access_range Lengths>
 [[nodiscard]] constexpr waste waste_of(const batch_plan<Index>& planned, const Lengths& lengths)
 {
@@ -138,7 +138,7 @@ template <std::unsigned_integral Index, std::ranges::random_access_range Lengths
     return detail::without_real(found);
 }
 
-// Of sequences packed into rows of a capacity. Each piece counts as a sequence. Cost: O(pieces).
+// The waste of sequences packed into rows of a capacity. Each piece counts as a sequence. Cost: O(pieces).
 [[nodiscard]] constexpr waste waste_of(const bins& packed, std::size_t capacity)
 {
     waste found{.batches = 1};
@@ -148,7 +148,7 @@ template <std::unsigned_integral Index, std::ranges::random_access_range Lengths
     return detail::without_real(found);
 }
 
-// Of every sequence padded, or cut, to one width. Cost: O(distinct lengths).
+// The waste of padding, or cutting, every sequence to one width. Cost: O(distinct lengths).
 [[nodiscard]] constexpr waste waste_of(const histogram& lengths, std::size_t width)
 {
     waste found;
@@ -159,11 +159,11 @@ template <std::unsigned_integral Index, std::ranges::random_access_range Lengths
     return detail::without_real(found);
 }
 
-// Of every sequence padded to the first edge that holds it, those past the last edge cut to it. Requires: increasing edges, at
-// least one. Cost: O(distinct lengths * log(edges)).
+// The waste of padding every sequence to the first edge that holds it, and cutting longer ones to the last edge. Requires:
+// increasing edges, at least one. Cost: O(distinct lengths * log(edges)).
 [[nodiscard]] constexpr waste waste_of(const histogram& lengths, const std::vector<std::size_t>& edges)
 {
-    BATTEN_ASSERT(!edges.empty(), "a ladder has at least one edge");
+    BATTEN_ASSERT(!edges.empty(), "there must be at least one edge");
     waste found;
     for (const histogram::bin& b : lengths.bins()) {
         const std::size_t width = edges[std::min(batten::detail::bucket_of(edges, b.length), edges.size() - 1)];
@@ -191,7 +191,7 @@ inline std::string percent(double share)
 
 }  // namespace detail
 
-// A line for each, with a heading, columns aligned:
+// A heading and a line for each, in aligned columns:
 //
 //     strategy  rows  real tokens  pads  padding  truncated  dropped  trained  attention wasted
 [[nodiscard]] inline std::string table(std::span<const waste_line> lines)

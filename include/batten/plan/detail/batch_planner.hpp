@@ -98,7 +98,8 @@ private:
             return too_narrow("the width of a batch", missing > no_limit - widest ? no_limit : widest + missing, most_places,
                               reason);
         }
-        if (options_.over == over_max_cells::is_error && options_.max_cells != no_limit && width_for(longest_) > options_.max_cells) {
+        if (options_.over == over_max_cells::is_error && options_.max_cells != no_limit &&
+            width_for(longest_) > options_.max_cells) {
             const std::size_t i = first_row([&](std::size_t n) { return width_for(n) > options_.max_cells; });
             return fail(reason, error::of_row(errors::row_over_max_cells, i, length(i), width_for(length(i)), {},
                                               options_.max_cells));
@@ -125,10 +126,12 @@ private:
     {
         return (width / options_.multiple + (width % options_.multiple != 0 ? 1 : 0)) * options_.multiple;
     }
-    // Width of a batch whose longest sequence is so long.
+    // The width of a batch whose longest sequence has this length.
     constexpr std::size_t width_for(std::size_t longest) const
     {
-        return rounded(options_.group == grouping::bucketed ? options_.edges.edges()[options_.edges.bucket_of(longest)] : longest);
+        if (options_.group != grouping::bucketed)
+            return rounded(longest);
+        return rounded(options_.edges.edges()[options_.edges.bucket_of(longest)]);
     }
     constexpr std::size_t most_rows(std::size_t width) const
     {
@@ -201,7 +204,7 @@ private:
             if (begin == end)
                 continue;
             const std::size_t first = batches_.size();
-            bool last_is_first = false;  // whether the batch that is left over lies at the group's beginning
+            bool last_is_first = false;  // whether the batch that is not full is the first of the group
             if (!is_sorted())
                 cut_in_order(begin, end);
             else if (options_.aim == objective::least_padding)
@@ -210,7 +213,7 @@ private:
                 cut_in_order(begin, end);
             else
                 last_is_first = cut_from_longest(begin, end);
-            // What is left over of a window is short of nothing: the next one takes other lengths.
+            // A batch at the end of a window counts as full: the next window has other lengths.
             if ((options_.group != grouping::windows || g + 2 == groups_.size()) &&
                 !finish(last_is_first ? first : batches_.size() - 1, begin, end, reason))
                 return false;
@@ -250,8 +253,8 @@ private:
         add(first, end, width);
     }
 
-    // Sorted. The longest sequence that is left needs a batch of its width, which holds most_rows of it at the most; giving it
-    // the next longest leaves the shortest for later, so no other cuts need fewer batches.
+    // Requires: sorted. The longest remaining sequence needs a batch of its width, of at most most_rows rows. Filling it with the
+    // next longest leaves the shortest ones for later, so no other cuts make fewer batches.
     constexpr bool cut_from_longest(std::size_t begin, std::size_t end)
     {
         const std::size_t first = batches_.size();
@@ -265,7 +268,7 @@ private:
         return true;
     }
 
-    // Sorted. Of all cuts into the fewest batches those with the fewest cells. Where t batches end lies between from_end[t],
+    // Requires: sorted. Of all cuts into the fewest batches, those with the fewest cells. t batches end between from_end[t],
     // where the greedy cuts from the longest put it, and from_begin[t], where those from the shortest do. These ranges are
     // apart (else one batch less would do), so that all levels together are n places. With w the width, which never falls,
     // the cells (j - i) * w(j) of a batch [i, j) have the property that halving needs (edges.hpp), and an i too far from j is
@@ -313,7 +316,7 @@ private:
         return j - std::min(rows, j);
     }
 
-    // What becomes of a batch that is left over, of the group [begin, end).
+    // Applies .last to batch b, the one of the group [begin, end) that may not be full.
     // False where filling it takes more places than Index can number.
     constexpr bool finish(std::size_t b, std::size_t begin, std::size_t end, error& reason)
     {
@@ -324,9 +327,9 @@ private:
             batches_.erase(batches_.begin() + static_cast<std::ptrdiff_t>(b));
             return true;
         }
-        // Its rows and more of the group, behind all others: batches are runs of order_.
+        // Its rows and more of the group, after all others, because a batch is a range of order_.
         const std::size_t first = order_.size();
-        // However many rows there are to choose from, the batch has at least as many as the widest allows.
+        // A filled batch has at least as many rows as the widest one may have.
         const std::size_t least_rows = most_rows(width_for(longest_));
         if (least_rows > most_places - first)
             return too_narrow("the number of rows, repeated ones included,", least_rows, most_places - first, reason);
@@ -350,7 +353,7 @@ private:
         return true;
     }
 
-    // ---- steps: as many batches as whole steps take
+    // ---- steps: a number of batches that fills whole steps
 
     constexpr void fit_steps()
     {
@@ -366,8 +369,8 @@ private:
             split(options_.batches_per_step - over);
     }
 
-    // Halves, thirds, ... of the batches with the most cells, until there are `more`; batches without rows where there are not
-    // enough rows.
+    // Splits the batches with the most cells into halves, thirds, ... until there are `more` batches more; adds batches without
+    // rows where there are not enough rows.
     constexpr void split(std::size_t more)
     {
         std::vector<std::size_t> parts(batches_.size(), 1);
@@ -407,7 +410,7 @@ private:
     {
         if (options_.order == batch_order::planned)
             return;
-        // Batches that are alike keep their order; those without rows, and repeated ones, are alike in all.
+        // Ties are broken by the place in order_. Batches without rows, and repeated ones, are equal in everything.
         if (options_.order == batch_order::longest_first) {
             std::sort(batches_.begin(), batches_.end(), [](const batch& a, const batch& b) {
                 return std::tuple(b.width, b.rows(), a.begin) < std::tuple(a.width, a.rows(), b.begin);

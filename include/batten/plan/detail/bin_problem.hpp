@@ -46,7 +46,7 @@ struct bin_problem {
     }
 };
 
-// Slots of a bin, at the most: best fit has a list for each number of slots that a bin may have left.
+// Most slots of a bin: best fit has a list for each number of slots that a bin may have free.
 inline constexpr std::size_t most_slots = std::size_t{1} << 26U;
 
 // A bin need not be larger than all pieces together.
@@ -61,9 +61,9 @@ constexpr bool check_slots(const bin_problem& problem, const packing_options& op
                                                         most_slots * options.slot_multiple));
 }
 
-// How many bins pieces need at the least. L2 of Martello and Toth: for every size k up to half a bin, pieces over bin - k have
-// a bin to themselves but for smaller ones than k, those over half a bin have one each, and pieces from k on that are no larger
-// than half fill what these leave, and then bins of their own. Cost: O(classes).
+// Lower bounds on the bins that pieces need. L2 of Martello and Toth: for every size k up to half a bin, pieces over bin - k
+// share a bin only with pieces smaller than k, pieces over half a bin have one each, and the other pieces from k on fill the
+// space that these leave, and then bins of their own. Cost: O(classes).
 constexpr packing_bounds find_bounds(const bin_problem& problem)
 {
     const auto& classes = problem.classes;

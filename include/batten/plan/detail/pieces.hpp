@@ -23,7 +23,7 @@
 
 namespace batten::plan::detail {
 
-// How sequences are cut, and the columns that pieces take.
+// The rule by which sequences are cut, and the slots that pieces take.
 struct piece_rule {
     std::size_t slots = 0;     // of a bin
     std::size_t longest = 0;   // tokens that a bin holds
@@ -66,7 +66,7 @@ constexpr bool make_rule(const packing_options& options, piece_rule& rule, error
     return true;
 }
 
-// The pieces of a list of lengths, in its order. Where every sequence is one piece, none is stored.
+// The pieces of a list of lengths, in its order. Stores none where every sequence is one piece.
 template <class Lengths>
 class piece_list {
 public:
@@ -75,7 +75,7 @@ public:
     {
     }
 
-    // Checks every length, and cuts where something is to be cut.
+    // Checks every length, and cuts the sequences that are longer than a bin.
     constexpr bool make(const packing_options& options, error& reason)
     {
         constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
