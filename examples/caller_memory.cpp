@@ -20,28 +20,28 @@ int main()
 
     // 1. Ask first: rows, width, and how many elements every field takes. The data are validated here too.
     const auto shape = collate.shape(sentences);
-    std::cout << shape.rows << " rows, " << shape.width << " columns\n";
+    std::cout << shape.rows() << " rows, " << shape.width() << " columns\n";
 
     // 2. A vector a field. Spans go by name: one left out, or of another element type, does not compile.
     std::vector<std::int32_t> ids(shape.elements<batten::token_ids>());
     std::vector<std::uint8_t> mask(shape.elements<batten::attention_mask>());
     std::vector<std::int32_t> positions(shape.elements<batten::position_ids>());
-    const batten::summary totals =
+    const auto written =
         collate.into(sentences, batten::outputs{batten::set<batten::token_ids>(ids), batten::set<batten::attention_mask>(mask),
                                                 batten::set<batten::position_ids>(positions)});
-    std::cout << totals.real_tokens << " real tokens, " << totals.padded_cells << " padded cells\n";
-    print("token_ids", batten::matrix_view(ids.data(), shape.rows, shape.width));
-    print("attention_mask", batten::matrix_view(mask.data(), shape.rows, shape.width));
+    std::cout << written.summary.real_tokens << " real tokens, " << written.summary.padded_cells << " padded cells\n";
+    print("token_ids", batten::matrix_view(ids.data(), written.rows(), written.width()));
+    print("attention_mask", batten::matrix_view(mask.data(), written.rows(), written.width()));
 
     // 3. Or one arena for two fields, with rows `row_stride` elements apart. What lies between the rows is left as it is: -7.
     constexpr std::size_t row_stride = 6;
-    std::vector<std::int32_t> arena(2 * shape.rows * row_stride, -7);
-    const std::span<std::int32_t> first = std::span(arena).first(shape.rows * row_stride);
-    const std::span<std::int32_t> second = std::span(arena).last(shape.rows * row_stride);
+    std::vector<std::int32_t> arena(2 * shape.rows() * row_stride, -7);
+    const std::span<std::int32_t> first = std::span(arena).first(shape.rows() * row_stride);
+    const std::span<std::int32_t> second = std::span(arena).last(shape.rows() * row_stride);
     collate.into(sentences,
                  batten::outputs{batten::set<batten::token_ids>(first, row_stride), batten::set<batten::position_ids>(second, row_stride),
                                  batten::set<batten::attention_mask>(mask)});
-    print("the arena", batten::matrix_view(arena.data(), 2 * shape.rows, row_stride));
+    print("the arena", batten::matrix_view(arena.data(), 2 * shape.rows(), row_stride));
 
     // 4. What does not fit is an error before the first write. The try_ calls return it, the others throw it.
     const auto refused = collate.try_into(sentences, batten::outputs{batten::set<batten::token_ids>(std::span(ids).first(5)),

@@ -246,8 +246,8 @@ public:
     }
     constexpr ~basic_batch() = default;
 
-    [[nodiscard]] constexpr std::size_t rows() const noexcept { return shape_.rows; }
-    [[nodiscard]] constexpr std::size_t width() const noexcept { return shape_.width; }
+    [[nodiscard]] constexpr std::size_t rows() const noexcept { return shape_.rows(); }
+    [[nodiscard]] constexpr std::size_t width() const noexcept { return shape_.width(); }
     [[nodiscard]] constexpr const batch_shape<Fields>& shape() const noexcept { return shape_; }
     [[nodiscard]] constexpr const batten::summary& summary() const noexcept { return summary_; }
 

@@ -19,6 +19,7 @@
 #include <batten/outputs.hpp>
 #include <batten/overflow.hpp>
 #include <batten/sequences.hpp>
+#include <batten/shape.hpp>
 #include <batten/side.hpp>
 
 #include <algorithm>
@@ -42,17 +43,40 @@ struct bucket {
     friend constexpr bool operator==(const bucket&, const bucket&) noexcept = default;
 };
 
-// What a bucketed call would write: its batches, narrowest first, one behind the other.
+// The size of all batches of a bucketed call together: elements<F>() says how many elements the span of a field needs.
 template <class Fields>
-struct bucketed_shape : detail::shape_elements<bucketed_shape<Fields>, Fields> {
-    std::vector<bucket> buckets{};  // those that have rows
-    std::size_t rows = 0;           // of all, as many as sequences
-    std::size_t cells = 0;          // of all, without a row_stride
+class bucketed_extent : public detail::shape_elements<bucketed_extent<Fields>, Fields> {
+public:
+    constexpr bucketed_extent() = default;
+    constexpr explicit bucketed_extent(const detail::extent& of) noexcept : extent_(of) {}
 
-    [[nodiscard]] constexpr detail::extent extent() const noexcept
+    [[nodiscard]] constexpr std::size_t rows() const noexcept { return extent_.rows; }    // as many as sequences
+    [[nodiscard]] constexpr std::size_t width() const noexcept { return extent_.width; }  // of the widest batch
+    [[nodiscard]] constexpr std::size_t cells() const noexcept { return extent_.cells; }  // without a row_stride
+
+    [[nodiscard]] constexpr detail::extent extent() const noexcept { return extent_; }
+
+    friend constexpr bool operator==(const bucketed_extent&, const bucketed_extent&) noexcept = default;
+
+private:
+    detail::extent extent_{};
+};
+
+// The same with the batches told apart.
+template <class Fields>
+class bucketed_shape : public bucketed_extent<Fields> {
+public:
+    constexpr bucketed_shape() = default;
+    constexpr bucketed_shape(const detail::extent& of, std::vector<bucket> buckets)
+        : bucketed_extent<Fields>(of), buckets_(std::move(buckets))
     {
-        return {rows, buckets.empty() ? 0 : buckets.back().width, rows, cells};
     }
+
+    // Those that have rows, narrowest first.
+    [[nodiscard]] constexpr const std::vector<bucket>& buckets() const noexcept { return buckets_; }
+
+private:
+    std::vector<bucket> buckets_{};
 };
 
 // One batch of a bucketed call, and which of the caller's rows are in it.
@@ -134,8 +158,9 @@ private:
 // Cost     as basic_collator, and O(rows * log edges) to route.
 template <padding_side Side, bucketed_strategy Length = bucketed_length, overflow_policy Overflow = reject,
           class Fields = causal_lm_fields>
-class bucketed_collator : detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>> {
-    using refusing = detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>>;
+class bucketed_collator
+    : detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>, written<bucketed_extent<Fields>>> {
+    using refusing = detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>, written<bucketed_extent<Fields>>>;
     using layout = padded<Side, Length, Overflow>;
     using inner_type = basic_collator<layout, Fields>;
 
@@ -144,6 +169,7 @@ public:
     using fields_type = Fields;
     using options_type = batten::options<layout, Fields>;
     using shape_type = bucketed_shape<Fields>;
+    using written_type = written<bucketed_extent<Fields>>;
     using batch_type = bucketed_batches<Fields>;
 
     constexpr explicit bucketed_collator(options_type settings) : bucketed_collator(inner_type(std::move(settings))) {}
@@ -164,16 +190,13 @@ public:
     [[nodiscard]] constexpr result<shape_type> try_shape(const In& in) const
     {
         const auto bundle = bundle_of(in);
-        shape_type shape;
-        shape.buckets.resize(ladder_.size());
+        std::vector<bucket> buckets(ladder_.size());
         routed found;
         error reason;
-        if (!validate(bundle, detail::bind_fields<Fields>(fields_of()), found, reason, counter{shape.buckets}))
+        if (!validate(bundle, detail::bind_fields<Fields>(fields_of()), found, reason, counter{buckets}))
             return reason;
-        shape.buckets.resize(lay_out(shape.buckets));
-        shape.rows = found.of.rows;
-        shape.cells = found.of.cells;
-        return shape;
+        buckets.resize(lay_out(buckets));
+        return shape_type(found.of, std::move(buckets));
     }
     template <collatable In>
     [[nodiscard]] constexpr shape_type shape(const In& in) const
@@ -181,30 +204,30 @@ public:
         return try_shape(in).value();
     }
 
-    // Writes into the caller's memory: the batches one behind the other, narrowest first, and the order map. Never allocates.
+    // Writes into the caller's memory: the batches one after the other, narrowest first, and the order map. Returns the size and
+    // the totals of all batches; shape() tells them apart. Never allocates.
     //
-    // Shapes    order [rows of the inputs]: row i of the batches is the caller's row order[i]; each other span as shape() says.
-    // Returns   the sum over the batches; shape() tells them apart.
+    // Shapes    order [rows of the inputs]: row i of the batches is the caller's row order[i]; each other span as shape() says;
+    //           all of them or more
     template <collatable In, class... Named, executor Executor = serial>
-    constexpr result<summary> try_into(const In& in, const outputs<Named...>& out, std::span<std::size_t> order,
+    constexpr result<written_type> try_into(const In& in, const outputs<Named...>& out, std::span<std::size_t> order,
                                        const Executor& run = {}) const
     {
-        using written = detail::written_fields<Fields, Named...>;
+        using list = detail::written_fields<Fields, Named...>;
         const auto bundle = bundle_of(in);
-        auto bound = detail::bind_fields<written>(fields_of());
+        auto bound = detail::bind_fields<list>(fields_of());
         routed found;
         error reason;
         if (!validate(bundle, bound, found, reason, [](auto&&...) {}) ||
-            !detail::bind_spans<written>(out, found.of, bound, reason))
+            !detail::bind_spans<list>(out, found.of, bound, reason))
             return reason;
-        if (order.size() != found.of.rows)
-            return error::of(order.size() < found.of.rows ? errors::span_too_small : errors::span_too_large,
-                         found.of.rows, order.size(), "the order map");
-        route(bundle, bound, order, run);
-        return found.totals;
+        if (order.size() < found.of.rows)
+            return error::of(errors::span_too_small, found.of.rows, order.size(), "the order map");
+        route(bundle, bound, order.first(found.of.rows), run);
+        return written_type{bucketed_extent<Fields>(found.of), found.totals};
     }
     template <collatable In, class... Named, executor Executor = serial>
-    constexpr summary into(const In& in, const outputs<Named...>& out, std::span<std::size_t> order,
+    constexpr written_type into(const In& in, const outputs<Named...>& out, std::span<std::size_t> order,
                            const Executor& run = {}) const
     {
         return try_into(in, out, order, run).value();
@@ -215,7 +238,7 @@ public:
     [[nodiscard]] constexpr result<batch_type> try_collate(const In& in) const
     {
         batch_type batches;
-        const result<summary> done = try_collate(in, batches);
+        const result<written_type> done = try_collate(in, batches);
         if (!done)
             return done.error();
         return batches;
@@ -228,7 +251,7 @@ public:
 
     // The same into batches that are reused: allocates only where they have less room than they ever had.
     template <collatable In, executor Executor = serial>
-    constexpr result<summary> try_collate(const In& in, batch_type& batches, const Executor& run = {}) const
+    constexpr result<written_type> try_collate(const In& in, batch_type& batches, const Executor& run = {}) const
     {
         const auto bundle = bundle_of(in);
         auto bound = detail::bind_fields<detail::with_reports<Fields>>(fields_of());
@@ -251,10 +274,10 @@ public:
         detail::bind_batch(batches.storage_, bound);
         route(bundle, bound, batches.order_.cells(), run);
         batches.storage_.set_summary(found.totals);
-        return found.totals;
+        return written_type{bucketed_extent<Fields>(found.of), found.totals};
     }
     template <collatable In, executor Executor = serial>
-    constexpr summary operator()(const In& in, batch_type& batches, const Executor& run = {}) const
+    constexpr written_type operator()(const In& in, batch_type& batches, const Executor& run = {}) const
     {
         return try_collate(in, batches, run).value();
     }

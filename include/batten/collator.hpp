@@ -19,6 +19,7 @@
 #include <batten/outputs.hpp>
 #include <batten/overflow.hpp>
 #include <batten/sequences.hpp>
+#include <batten/shape.hpp>
 #include <batten/side.hpp>
 #include <batten/targets.hpp>
 
@@ -89,8 +90,8 @@ struct options {
 // Threads  none of its own; into() and the reusing calls take an executor (fill.hpp) as their last argument.
 // Cost     bytes written once, tokens read once; O(rows) to validate. A const collator may be used by many threads.
 template <class Layout, class Fields>
-class basic_collator : detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>> {
-    using refusing = detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>>;
+class basic_collator : detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>, written<batch_shape<Fields>>> {
+    using refusing = detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>, written<batch_shape<Fields>>>;
     static_assert(detail::explain_layout<Layout>() && detail::explain_fields<Fields>());
 
 public:
@@ -98,6 +99,7 @@ public:
     using fields_type = Fields;
     using options_type = batten::options<Layout, Fields>;
     using shape_type = batch_shape<Fields>;
+    using written_type = written<shape_type>;
     using batch_type = basic_batch<Fields>;
 
     constexpr explicit basic_collator(options_type settings) : options_(std::move(settings))
@@ -141,25 +143,26 @@ public:
         return try_shape(in).value();
     }
 
-    // Writes into the caller's memory. Never allocates.
+    // Writes into the caller's memory, and returns the shape and the totals. Never allocates.
     //
-    // Shapes    each span rows * width elements (or (rows - 1) * row_stride + width, up to rows * row_stride), as shape() says
+    // Shapes    each span rows * width elements (or (rows - 1) * row_stride + width), as shape() says, or more: what is larger, a
+    //           buffer for the largest batch, keeps its other elements
     // Requires  spans that do not overlap one another or the inputs.
     template <collatable In, class... Named, executor Executor = serial>
-    constexpr result<summary> try_into(const In& in, const outputs<Named...>& out, const Executor& run = {}) const
+    constexpr result<written_type> try_into(const In& in, const outputs<Named...>& out, const Executor& run = {}) const
     {
-        using written = detail::written_fields<Fields, Named...>;
+        using list = detail::written_fields<Fields, Named...>;
         const auto bundle = bundle_of(in);
-        auto bound = detail::bind_fields<written>(options_.fields);
+        auto bound = detail::bind_fields<list>(options_.fields);
         detail::measured found;
         error reason;
-        if (!measure(bundle, bound, found, reason) || !detail::bind_spans<written>(out, extent_of(found), bound, reason))
+        if (!measure(bundle, bound, found, reason) || !detail::bind_spans<list>(out, extent_of(found), bound, reason))
             return reason;
         fill(bundle, bound, found, run);
-        return found.totals;
+        return written_type{shape_type(extent_of(found)), found.totals};
     }
     template <collatable In, class... Named, executor Executor = serial>
-    constexpr summary into(const In& in, const outputs<Named...>& out, const Executor& run = {}) const
+    constexpr written_type into(const In& in, const outputs<Named...>& out, const Executor& run = {}) const
     {
         return try_into(in, out, run).value();
     }
@@ -169,7 +172,7 @@ public:
     [[nodiscard]] constexpr result<batch_type> try_collate(const In& in) const
     {
         batch_type batch;
-        const result<summary> done = try_collate(in, batch);
+        const result<written_type> done = try_collate(in, batch);
         if (!done)
             return done.error();
         return batch;
@@ -182,7 +185,7 @@ public:
 
     // The same into a batch that is reused: allocates only where it has less room than it ever had.
     template <collatable In, executor Executor = serial>
-    constexpr result<summary> try_collate(const In& in, batch_type& batch, const Executor& run = {}) const
+    constexpr result<written_type> try_collate(const In& in, batch_type& batch, const Executor& run = {}) const
     {
         const auto bundle = bundle_of(in);
         auto bound = detail::bind_fields<typename batch_type::fields_type>(options_.fields);
@@ -193,10 +196,10 @@ public:
         detail::bind_batch(batch, bound);
         fill(bundle, bound, found, run);
         batch.set_summary(found.totals);
-        return found.totals;
+        return written_type{batch.shape(), found.totals};
     }
     template <collatable In, executor Executor = serial>
-    constexpr summary operator()(const In& in, batch_type& batch, const Executor& run = {}) const
+    constexpr written_type operator()(const In& in, batch_type& batch, const Executor& run = {}) const
     {
         return try_collate(in, batch, run).value();
     }

@@ -135,13 +135,13 @@ using with_counts_named =
 template <class Fields, class... Named>
 using written_fields = with_places_named<with_counts_named<with_lengths_named<Fields, Named...>, Named...>, Named...>;
 
-// Takes a span of exactly the elements needed, or up to rows * row_stride: a row_stride may leave room behind the last row.
+// Takes a span of the elements needed, or more: the rest stays as it is.
 template <class Field>
 constexpr bool bind_span(bound_field<Field>& out, std::span<typename Field::value_type> cells, std::size_t row_stride,
                          const extent& of, error& reason)
 {
-    std::size_t most = elements_of<Field>(of, 0);
     if (cell_field<Field> && row_stride != 0) {
+        std::size_t most = 0;
         if (row_stride < of.width)
             return fail(reason, error::of(errors::row_stride_too_small, of.width, row_stride, name_of<Field>()));
         if (!multiply(of.rows, row_stride, most) || most > size_limit / 2)
@@ -150,10 +150,8 @@ constexpr bool bind_span(bound_field<Field>& out, std::span<typename Field::valu
     const std::size_t needed = elements_of<Field>(of, row_stride);
     if (cells.size() < needed)
         return fail(reason, error::of(errors::span_too_small, needed, cells.size(), name_of<Field>()));
-    if (cells.size() > most)
-        return fail(reason, error::of(errors::span_too_large, most, cells.size(), name_of<Field>()));
     out.data = cells.data();
-    out.elements = cells.size();
+    out.elements = needed;
     out.row_stride = row_stride;
     return true;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The size of a batch: what it comes to (summary), and the elements that each field needs (batch_shape).
+// The totals of a batch (summary), its size (batch_shape), and both as a call returns them (written).
 #ifndef BATTEN_SHAPE_HPP_INCLUDED
 #define BATTEN_SHAPE_HPP_INCLUDED
 
@@ -11,14 +11,14 @@
 
 namespace batten {
 
-// What one batch came to. real_tokens + padded_cells = rows * width.
+// The totals of a batch. real_tokens + padded_cells = rows * width.
 struct summary {
-    std::size_t real_tokens = 0;           // cells with a real token
-    std::size_t padded_cells = 0;          // cells without
-    std::size_t truncated_tokens = 0;        // tokens that truncation dropped
+    std::size_t real_tokens = 0;           // cells with a token
+    std::size_t padded_cells = 0;          // cells without one
+    std::size_t truncated_tokens = 0;      // tokens that truncation dropped
     std::size_t targets = 0;               // targets that are trained (column 0 of model_shifts is none)
-    std::size_t rows_without_targets = 0;  // rows that train nothing
-    std::size_t max_seqlen = 0;            // columns of the longest segment, a pad tail that is one among them
+    std::size_t rows_without_targets = 0;  // rows without a target that is trained
+    std::size_t max_seqlen = 0;            // columns of the longest segment, trailing pads that are one among them
 
     constexpr summary& operator+=(const summary& other) noexcept
     {
@@ -35,14 +35,16 @@ struct summary {
 
 namespace detail {
 
-// What the spans of a call are measured by. A plain batch has rows of one width, a bucketed call its batches one behind the
+// What the spans of a call are measured by. A plain batch has rows of one width, a bucketed call its batches one after the
 // other.
 struct extent {
     std::size_t rows = 0;
     std::size_t width = 0;  // of the last row, the widest
     std::size_t segments = 0;
     std::size_t cells = 0;  // without a row_stride
-    std::size_t pad_segments = 0;  // 1 where a pad tail is a segment of its own
+    std::size_t pad_segments = 0;  // 1 where the trailing pads are a segment of their own
+
+    friend constexpr bool operator==(const extent&, const extent&) noexcept = default;
 };
 
 // Elements that Field's span needs: segments (and pad segments) + extra; cells; or, with a row_stride, (rows - 1) * row_stride + width.
@@ -90,26 +92,38 @@ struct shape_elements {
 
 }  // namespace detail
 
-// What a call would write: allocate by it.
+// The size of a batch: allocate by it. elements<F>() says how many elements the span of a field needs.
 template <class Fields>
-struct batch_shape : detail::shape_elements<batch_shape<Fields>, Fields> {
-    std::size_t rows = 0;
-    std::size_t width = 0;
-    std::size_t segments = 0;      // as many as rows, where each row is one sequence
-    std::size_t pad_segments = 0;  // 1 where a pad tail is a segment of its own
-
+class batch_shape : public detail::shape_elements<batch_shape<Fields>, Fields> {
+public:
     constexpr batch_shape() = default;
-    constexpr explicit batch_shape(const detail::extent& of) noexcept
-        : rows(of.rows), width(of.width), segments(of.segments), pad_segments(of.pad_segments)
-    {
-    }
+    constexpr explicit batch_shape(const detail::extent& of) noexcept : extent_(of) {}
 
-    [[nodiscard]] constexpr detail::extent extent() const noexcept
-    {
-        return {rows, width, segments, rows * width, pad_segments};
-    }
+    [[nodiscard]] constexpr std::size_t rows() const noexcept { return extent_.rows; }
+    [[nodiscard]] constexpr std::size_t width() const noexcept { return extent_.width; }
+    // As many as rows, where each row is one sequence.
+    [[nodiscard]] constexpr std::size_t segments() const noexcept { return extent_.segments; }
+    // 1 where the trailing pads are a segment of their own, not counted by segments().
+    [[nodiscard]] constexpr std::size_t pad_segments() const noexcept { return extent_.pad_segments; }
+
+    [[nodiscard]] constexpr detail::extent extent() const noexcept { return extent_; }
 
     friend constexpr bool operator==(const batch_shape&, const batch_shape&) noexcept = default;
+
+private:
+    detail::extent extent_{};
+};
+
+// What a call wrote: the shape, by which the used part of larger spans is read, and the totals.
+template <class Shape>
+struct written {
+    Shape shape{};
+    batten::summary summary{};
+
+    [[nodiscard]] constexpr std::size_t rows() const noexcept { return shape.rows(); }
+    [[nodiscard]] constexpr std::size_t width() const noexcept { return shape.width(); }
+
+    friend constexpr bool operator==(const written&, const written&) noexcept = default;
 };
 
 }  // namespace batten

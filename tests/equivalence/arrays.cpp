@@ -260,13 +260,13 @@ decoding start(const request& prompts, std::size_t capacity, std::int64_t* mask,
     const prompt_collator collate{{.pad_id = prompts.pad_id}};
     const auto in = sequences_of(prompts);
     const auto shape = collate.shape(in);
-    const std::span kept(mask, shape.rows * capacity);
-    std::vector<std::int64_t> lengths(shape.rows, 0);
+    const std::span kept(mask, shape.rows() * capacity);
+    std::vector<std::int64_t> lengths(shape.rows(), 0);
     collate.into(in, batten::outputs{batten::set<batten::attention_mask>(kept, capacity),
-                                     batten::set<batten::token_ids>(std::span(ids, shape.rows * shape.width)),
-                                     batten::set<batten::position_ids>(std::span(positions, shape.rows * shape.width)),
+                                     batten::set<batten::token_ids>(std::span(ids, shape.rows() * shape.width())),
+                                     batten::set<batten::position_ids>(std::span(positions, shape.rows() * shape.width())),
                                      batten::set<batten::lengths>(lengths)});
-    return decoding({.pad_id = prompts.pad_id}, lengths, shape.width, capacity,
+    return decoding({.pad_id = prompts.pad_id}, lengths, shape.width(), capacity,
                     batten::outputs{batten::set<batten::attention_mask>(kept, capacity)});
 }
 

@@ -224,8 +224,9 @@ TEST_CASE("a reused batch keeps its memory, whatever comes")
 {
     auto batch = collate(ragged(8, std::vector<int>(64, 1)));
     const auto* const memory = batch.token_ids().data();
-    const auto totals = collate(two, batch);
-    CHECK(totals == batch.summary());
+    const auto done = collate(two, batch);
+    CHECK(done.summary == batch.summary());
+    CHECK(done.shape == batch.shape());
     CHECK(batch.token_ids().data() == memory);
     CHECK(line_of(batch.token_ids()) == line{5, 6, 7, 8, 0, 0});
     collate(ragged{}, batch);
@@ -245,11 +246,14 @@ TEST_CASE("spans are named by template, by type, in any order, from any contiguo
 {
     std::vector<std::int32_t> ids(6);
     std::array<std::uint8_t, 6> mask{};
-    const auto totals = small.into(two, batten::outputs{batten::set<batten::attention_mask<std::uint8_t>>(mask),
-                                                        batten::set<batten::token_ids>(std::span(ids))});
+    const auto done = small.into(two, batten::outputs{batten::set<batten::attention_mask<std::uint8_t>>(mask),
+                                                      batten::set<batten::token_ids>(std::span(ids))});
     CHECK(line_of(ids) == line{5, 6, 7, 0, 0, 8});
     CHECK(line_of(mask) == line{1, 1, 1, 0, 0, 1});
-    CHECK(totals == batten::summary{.real_tokens = 4,
+    CHECK(done.rows() == 2);
+    CHECK(done.width() == 3);
+    CHECK(done.shape == small.shape(two));
+    CHECK(done.summary == batten::summary{.real_tokens = 4,
                                      .padded_cells = 2,
                                      .targets = 2,
                                      .rows_without_targets = 1,
@@ -327,7 +331,7 @@ error_is into_error(const batten::outputs<Named...>& out, const ragged& in = two
     return result.error();
 }
 
-TEST_CASE("a span that is too small or too large is an error that names the field, what is needed and what was given")
+TEST_CASE("a span that is too small is an error that names the field, what is needed and what was given")
 {
     guarded<std::int32_t> ids(6);
     guarded<std::uint8_t> mask(6);
@@ -336,16 +340,12 @@ TEST_CASE("a span that is too small or too large is an error that names the fiel
           error_is(errors::span_too_small, no_row, 6, 5, "token_ids"));
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells().first(0)), good}) ==
           error_is(errors::span_too_small, no_row, 6, 0, "token_ids"));
-    guarded<std::int32_t> more(7);
-    CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(more.cells()), good}) ==
-          error_is(errors::span_too_large, no_row, 6, 7, "token_ids"));
     // The last field is wrong: the first is not written either.
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells()),
                                      batten::set<batten::attention_mask>(mask.cells().first(5))}) ==
           error_is(errors::span_too_small, no_row, 6, 5, "attention_mask"));
     CHECK(ids.untouched());
     CHECK(mask.untouched());
-    CHECK(more.untouched());
     CHECK(small.try_into(two, batten::outputs{batten::set<batten::token_ids>(ids.cells().first(5)), good}).error().message() ==
           "batten: token_ids needs 6 elements, the span has 5");
 }
@@ -359,8 +359,6 @@ TEST_CASE("a row_stride below the width, or a span that does not fit its row_str
           error_is(errors::row_stride_too_small, no_row, 3, 2, "token_ids"));
     CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells().first(7), 5), good}) ==
           error_is(errors::span_too_small, no_row, 8, 7, "token_ids"));
-    CHECK(into_error(batten::outputs{batten::set<batten::token_ids>(ids.cells(), 5), good}) ==
-          error_is(errors::span_too_large, no_row, 10, 11, "token_ids"));
     CHECK(ids.untouched());
     CHECK(mask.untouched());
 }
@@ -380,7 +378,7 @@ TEST_CASE("rule 10: rows x row_stride is checked before the first write")
     CHECK(mask.untouched());
 }
 
-TEST_CASE("a span of a segment field has exactly as many elements as there are segments")
+TEST_CASE("a span of a segment field has at least as many elements as there are segments")
 {
     std::vector<std::int32_t> ids(6);
     std::vector<std::uint8_t> mask(6);
@@ -390,9 +388,49 @@ TEST_CASE("a span of a segment field has exactly as many elements as there are s
                                batten::set<batten::lengths>(cells)};
     };
     CHECK(into_error(with(lengths.cells().first(1))) == error_is(errors::span_too_small, no_row, 2, 1, "lengths"));
-    CHECK(into_error(with(lengths.cells())) == error_is(errors::span_too_large, no_row, 2, 3, "lengths"));
     CHECK(lengths.untouched());
     CHECK(line_of(ids) == line{0, 0, 0, 0, 0, 0});
+}
+
+TEST_CASE("a span may be larger than a batch needs, and keeps its other elements: one buffer for the largest batch")
+{
+    guarded<std::int32_t> ids(40);
+    guarded<std::uint8_t> mask(40);
+    guarded<std::int64_t> lengths(40);
+    const auto out = batten::outputs{batten::set<batten::token_ids>(ids.cells()), batten::set<batten::attention_mask>(mask.cells(), 6),
+                                     batten::set<batten::lengths>(lengths.cells())};
+    for (const ragged& rows : {ragged{{1, 2, 3, 4}, {5}, {6}}, two, ragged{{9}}}) {
+        const auto done = small.into(rows, out);
+        const auto owned = small(rows);
+        CHECK(done.shape == owned.shape());
+        CHECK(done.summary == owned.summary());
+        CHECK(grid_of(batten::matrix_view(ids.cells().data(), done.rows(), done.width(), done.width())) ==
+              grid_of(owned.view<batten::token_ids>()));
+        CHECK(grid_of(mask.matrix(done.rows(), done.width(), 6)) == grid_of(owned.view<batten::attention_mask>()));
+        CHECK(line_of(lengths.cells().first(done.shape.segments())) == line_of(owned.lengths()));
+    }
+    // What was written of the largest: 12 ids, 3 rows of 6 mask cells, 3 lengths. The rest is as it was.
+    const auto poison = guarded<std::int32_t>(1).cells()[0];
+    CHECK(std::count(ids.cells().begin() + 12, ids.cells().end(), poison) == 28);
+    CHECK(mask.only_rows(3, 4, 6));
+    CHECK(std::count(lengths.cells().begin() + 3, lengths.cells().end(), guarded<std::int64_t>(1).cells()[0]) == 37);
+    CHECK(ids.only_inside());
+    CHECK(lengths.only_inside());
+}
+
+TEST_CASE("the last element of cu_seqlens is the end of the batch, however large its span is")
+{
+    using packed = batten::fields<batten::token_ids<std::int32_t>, batten::cu_seqlens<>>;
+    const batten::varlen_collator<batten::round_up_to<4>, packed> pack{{.pad_id = 0}};
+    guarded<std::int32_t> ids(20), ends(20);
+    const auto done = pack.into(ragged{{1, 2, 3}, {4, 5}},
+                                   batten::outputs{batten::set<batten::token_ids>(ids.cells()), batten::set<batten::cu_seqlens>(ends.cells())});
+    CHECK(done.shape.segments() == 2);
+    CHECK(done.shape.pad_segments() == 1);
+    CHECK(done.shape.elements<batten::cu_seqlens>() == 4);
+    CHECK(line_of(ends.cells().first(4)) == line{0, 3, 5, 8});
+    const auto poison = guarded<std::int32_t>(1).cells()[0];
+    CHECK(std::count(ends.cells().begin() + 4, ends.cells().end(), poison) == 16);
 }
 
 TEST_CASE("an empty batch takes empty spans, with a row_stride too")
@@ -400,13 +438,13 @@ TEST_CASE("an empty batch takes empty spans, with a row_stride too")
     std::span<std::int32_t> ids;
     std::span<std::uint8_t> mask;
     CHECK(small.into(ragged{}, batten::outputs{batten::set<batten::token_ids>(ids),
-                                               batten::set<batten::attention_mask>(mask)}) == batten::summary{});
+                                               batten::set<batten::attention_mask>(mask)}).summary == batten::summary{});
     CHECK(small.into(ragged{}, batten::outputs{batten::set<batten::token_ids>(ids, 8),
-                                               batten::set<batten::attention_mask>(mask, 3)}) == batten::summary{});
+                                               batten::set<batten::attention_mask>(mask, 3)}).summary == batten::summary{});
     CHECK(small
               .into(ragged{{}, {}},
                     batten::outputs{batten::set<batten::token_ids>(ids), batten::set<batten::attention_mask>(mask)})
-              .rows_without_targets == 2);
+              .summary.rows_without_targets == 2);
 }
 
 // ---- in constant evaluation -------------------------------------------------------------------------------------------
@@ -419,11 +457,11 @@ constexpr bool into_in_constant_evaluation()
     const std::array<std::span<const int>, 2> rows{first, second};
     std::array<std::int32_t, 8> ids{-1, -1, -1, -1, -1, -1, -1, -1};
     std::array<std::uint8_t, 6> mask{};
-    const auto totals =
+    const auto done =
         constant.into(rows, batten::outputs{batten::set<batten::token_ids>(ids, 4), batten::set<batten::attention_mask>(mask)});
     const auto bad = constant.try_into(
         rows, batten::outputs{batten::set<batten::token_ids>(ids, 2), batten::set<batten::attention_mask>(mask)});
-    return holds(ids, {5, 6, 7, -1, 0, 0, 8, -1}) && holds(mask, {1, 1, 1, 0, 0, 1}) && totals.real_tokens == 4 && !bad &&
+    return holds(ids, {5, 6, 7, -1, 0, 0, 8, -1}) && holds(mask, {1, 1, 1, 0, 0, 1}) && done.summary.real_tokens == 4 && !bad &&
            bad.error().code == errors::row_stride_too_small;
 }
 static_assert(into_in_constant_evaluation());

@@ -86,7 +86,7 @@ laid_out padded(const char* layout, const Inputs& in, batten::target_alignment t
     const batten::collator<Side, batten::dynamic_length, batten::reject, all_fields> dynamic{
         {.pad_id = pad_id, .targets = targets}};
     const batten::collator<Side, batten::fixed_length, batten::reject, all_fields> collate{
-        {.pad_id = pad_id, .length = dynamic.shape(in).width + extra_width, .targets = targets}};
+        {.pad_id = pad_id, .length = dynamic.shape(in).width() + extra_width, .targets = targets}};
     const auto batch = collate(in);
     laid_out out = taken_from(layout, batch, mask::padded_rows(batch.lengths(), batch.width(), Side{}));
     for (std::size_t r = 0; r < batch.rows(); ++r) {
@@ -413,13 +413,13 @@ ragged generated(const reference_model& model, const ragged& expected, const gen
     constexpr std::size_t capacity = 128;
     const collator<Side, dynamic_length, reject, inference_fields> collate{{.pad_id = pad_id}};
     const auto shape = collate.shape(prompts);
-    std::vector<std::int64_t> seen(shape.rows * capacity, 9), ids_now(shape.rows * shape.width), positions(ids_now);
-    std::vector<std::int64_t> lengths(shape.rows);
+    std::vector<std::int64_t> seen(shape.rows() * capacity, 9), ids_now(shape.rows() * shape.width()), positions(ids_now);
+    std::vector<std::int64_t> lengths(shape.rows());
     collate.into(prompts, outputs{set<attention_mask>(seen, capacity), set<token_ids>(ids_now), set<position_ids>(positions),
                                   set<batten::lengths>(lengths)});
     serve::decode_batch<fields<attention_mask<>>, fields<token_ids<>, position_ids<>>, Cache> decode(
-        {.pad_id = pad_id}, lengths, shape.width, capacity, outputs{set<attention_mask>(seen, capacity)}, Side{});
-    std::vector<tests::kv_cache> caches(shape.rows, model.cache(capacity));
+        {.pad_id = pad_id}, lengths, shape.width(), capacity, outputs{set<attention_mask>(seen, capacity)}, Side{});
+    std::vector<tests::kv_cache> caches(shape.rows(), model.cache(capacity));
 
     // The best next token behind each of row r's n columns from `first` on.
     const auto judge = [&](std::size_t r, std::size_t first, std::size_t n, std::size_t row_stride) {
@@ -430,7 +430,7 @@ ragged generated(const reference_model& model, const ragged& expected, const gen
         const auto logits = model.run(
             caches[r], first, std::span<const std::int64_t>(ids_now).subspan(r * row_stride, n),
             std::span<const std::int64_t>(places), [&](std::size_t query, std::size_t key) {
-                const bool shown = how.no_mask || (how.no_holes && key >= shape.width);
+                const bool shown = how.no_mask || (how.no_holes && key >= shape.width());
                 return key <= first + query && (shown || decode.template full_view<attention_mask>()(r, key) == 1);
             });
         std::vector<int> next;
@@ -439,11 +439,11 @@ ragged generated(const reference_model& model, const ragged& expected, const gen
         return next;
     };
 
-    ragged made(shape.rows);
-    std::vector<std::size_t> prompt_of(shape.rows);
-    for (std::size_t r = 0; r < shape.rows; ++r) {
-        const std::size_t last = Side::offset(prompts[r].size(), shape.width) + prompts[r].size() - 1;
-        made[r].push_back(judge(r, 0, shape.width, shape.width)[last]);
+    ragged made(shape.rows());
+    std::vector<std::size_t> prompt_of(shape.rows());
+    for (std::size_t r = 0; r < shape.rows(); ++r) {
+        const std::size_t last = Side::offset(prompts[r].size(), shape.width()) + prompts[r].size() - 1;
+        made[r].push_back(judge(r, 0, shape.width(), shape.width())[last]);
         prompt_of[r] = r;
     }
 

@@ -702,10 +702,10 @@ TEST_CASE("errors name a user's field by its name, where it has one")
     const collator<columns_left> named{{.pad_id = 0}};
     CHECK(error_is(named.try_into(rows, batten::outputs{batten::set<columns_left>(few)}).error()) ==
           error_is(errors::span_too_small, no_row, 2, 1, "columns_left"));
-    std::array<double, 3> many{};
+    std::array<double, 1> too_few{};
     const collator<scaled_ids> unnamed{{.pad_id = 0}};
-    CHECK(error_is(unnamed.try_into(rows, batten::outputs{batten::set<scaled_ids>(many)}).error()) ==
-          error_is(errors::span_too_large, no_row, 2, 3, "a field of the user's"));
+    CHECK(error_is(unnamed.try_into(rows, batten::outputs{batten::set<scaled_ids>(too_few)}).error()) ==
+          error_is(errors::span_too_small, no_row, 2, 1, "a field of the user's"));
 }
 
 TEST_CASE("a user's field may have options, which come with the collator's, and checks of its own")

@@ -114,7 +114,7 @@ TEST_CASE("a user's layout puts all sequences into one row")
     CHECK(line_of(batch.position_ids()) == line{0, 1, 2, 0, 1});
     CHECK(line_of(batch.segment_ids()) == line{1, 1, 1, 3, 3});
     CHECK(line_of(batch.lengths()) == line{3, 0, 2});
-    CHECK(batch.shape().segments == 3);
+    CHECK(batch.shape().segments() == 3);
     CHECK(batch.summary() == batten::summary{.real_tokens = 5, .targets = 3, .max_seqlen = 3});
 }
 
@@ -247,7 +247,7 @@ TEST_CASE("memory of the caller's, with a row_stride, serves a shared row too")
             },
             memory.outputs().spans);
     }());
-    CHECK(totals.real_tokens == 5);
+    CHECK(totals.summary.real_tokens == 5);
     CHECK(memory.only_inside());
     CHECK(lengths.only_inside());
     CHECK(line_of(lengths.cells()) == line{3, 0, 2});

@@ -188,17 +188,17 @@ static_assert(width_in_a_collator(batten::round_up_to<5, foreign::only_a_width>{
 TEST_CASE("a dynamic batch is as wide as its longest row")
 {
     const collator<batten::dynamic_length> collate{{.pad_id = 0}};
-    CHECK(collate.shape(ragged{{1}, {1, 2, 3}, {}}).width == 3);
-    CHECK(collate.shape(ragged{{1}, {1, 2, 3, 4}, {}}).width == 4);
+    CHECK(collate.shape(ragged{{1}, {1, 2, 3}, {}}).width() == 3);
+    CHECK(collate.shape(ragged{{1}, {1, 2, 3, 4}, {}}).width() == 4);
 }
 
 TEST_CASE("a ladder's batch is as wide as the first edge that holds its longest row")
 {
     const collator<batten::bucketed_length> collate{{.pad_id = 0, .length = {2, 4, 8}}};
-    CHECK(collate.shape(ragged{{1}, {}}).width == 2);
-    CHECK(collate.shape(ragged{{1}, {1, 2}}).width == 2);
-    CHECK(collate.shape(ragged{{1}, {1, 2, 3}}).width == 4);
-    CHECK(collate.shape(ragged{{1, 2, 3, 4, 5, 6, 7, 8}}).width == 8);
+    CHECK(collate.shape(ragged{{1}, {}}).width() == 2);
+    CHECK(collate.shape(ragged{{1}, {1, 2}}).width() == 2);
+    CHECK(collate.shape(ragged{{1}, {1, 2, 3}}).width() == 4);
+    CHECK(collate.shape(ragged{{1, 2, 3, 4, 5, 6, 7, 8}}).width() == 8);
     CHECK(call_error(collate, ragged{{1}, {1, 2, 3, 4, 5, 6, 7, 8, 9}}) == error_is(errors::row_over_limit, 1, 9, 8));
 }
 
@@ -213,17 +213,17 @@ TEST_CASE("widths see the lengths after truncation")
 {
     const collator<batten::round_up_to<2, batten::dynamic_length>, batten::truncate_right> collate{
         {.pad_id = 0, .length = {{3}}}};
-    CHECK(collate.shape(ragged{{1, 2, 3, 4, 5, 6, 7}}).width == 4);
+    CHECK(collate.shape(ragged{{1, 2, 3, 4, 5, 6, 7}}).width() == 4);
 }
 
 TEST_CASE("rule 6: widths count columns: 5 tokens take 4 where the last is a target alone")
 {
     const collator<batten::dynamic_length> collate{{.pad_id = 0, .length = {4}, .targets = batten::next_token_drop_last}};
-    CHECK(collate.shape(ragged{{1, 2, 3, 4, 5}}).width == 4);
+    CHECK(collate.shape(ragged{{1, 2, 3, 4, 5}}).width() == 4);
     CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(errors::row_over_limit, 0, 6, 5));
     ragged rows(1, std::vector<int>(1025, 1));
     const collator<batten::static_length<1024>> train{{.pad_id = 0, .targets = batten::next_token_drop_last}};
-    CHECK(train.shape(rows).width == 1024);
+    CHECK(train.shape(rows).width() == 1024);
 }
 
 // ---- rule 2: nothing, and rows of nothing -----------------------------------------------------------------------------
@@ -266,14 +266,14 @@ TEST_CASE("rule 2: a batch of nothing, or of empty rows, is as wide as the strat
 TEST_CASE("a strategy of the user's own is found by its shape: a width alone is enough")
 {
     const collator<power_of_two> collate{{.pad_id = 0}};
-    CHECK(collate.shape(ragged{{1, 2, 3}, {1, 2, 3, 4, 5}}).width == 8);
-    CHECK(collate.shape(ragged(3, std::vector<int>(1000, 1))).width == 1024);
+    CHECK(collate.shape(ragged{{1, 2, 3}, {1, 2, 3, 4, 5}}).width() == 8);
+    CHECK(collate.shape(ragged(3, std::vector<int>(1000, 1))).width() == 1024);
 }
 
 TEST_CASE("a user's strategy may have a limit, a greatest width and a check of its options")
 {
     const collator<between> collate{{.pad_id = 0, .length = {3, 5}}};
-    CHECK(collate.shape(ragged{{1}}).width == 3);
+    CHECK(collate.shape(ragged{{1}}).width() == 3);
     CHECK(call_error(collate, ragged{{1, 2, 3, 4, 5, 6}}) == error_is(errors::row_over_limit, 0, 6, 5));
     CHECK(options_error<collator<between>>({.pad_id = 0, .length = {9, 5}}) ==
           error_is(errors::length_not_positive, no_row, 9, 5, "between"));
@@ -282,10 +282,10 @@ TEST_CASE("a user's strategy may have a limit, a greatest width and a check of i
 TEST_CASE("a foreign type becomes a strategy through length_traits, with a width alone too")
 {
     const collator<foreign::capacity> capacity{{.pad_id = 0, .length = {4}}};
-    CHECK(capacity.shape(ragged{{1}}).width == 4);
+    CHECK(capacity.shape(ragged{{1}}).width() == 4);
     CHECK(call_error(capacity, ragged{{1, 2, 3, 4, 5}}) == error_is(errors::row_over_limit, 0, 5, 4));
     const collator<foreign::only_a_width> width{{.pad_id = 0}};
-    CHECK(width.shape(ragged{{1}, {2}, {3}}).width == 6);
+    CHECK(width.shape(ragged{{1}, {2}, {3}}).width() == 6);
 }
 
 struct one_too_narrow {
@@ -358,7 +358,7 @@ TEST_CASE("rounding past an explicit greatest width is an error")
     const collator<batten::round_up_to<8, batten::fixed_length>> fixed{{.pad_id = 0, .length = {500, 500}}};
     CHECK(call_error(fixed, ragged{{1}}) == error_is(errors::width_past_maximum, no_row, 504, 500));
     const collator<batten::round_up_to<8>> dynamic{{.pad_id = 0, .length = {{}, 12}}};
-    CHECK(dynamic.shape(ragged{{1, 2, 3}}).width == 8);
+    CHECK(dynamic.shape(ragged{{1, 2, 3}}).width() == 8);
     CHECK(call_error(dynamic, ragged{{1, 2, 3, 4, 5, 6, 7, 8, 9}}) == error_is(errors::width_past_maximum, no_row, 16, 12));
     const collator<batten::round_up_to<10, batten::round_up_to<8>>> nested{{.pad_id = 0, .length = {{{}, 8}}}};
     CHECK(call_error(nested, ragged{{1, 2}}) == error_is(errors::width_past_maximum, no_row, 10, 8));

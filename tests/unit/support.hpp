@@ -119,10 +119,7 @@ private:
 template <class Fields>
 constexpr batten::batch_shape<Fields> shape_of(std::size_t rows, std::size_t width)
 {
-    batten::batch_shape<Fields> shape;
-    shape.rows = shape.segments = rows;
-    shape.width = width;
-    return shape;
+    return batten::batch_shape<Fields>({.rows = rows, .width = width, .segments = rows, .cells = rows * width});
 }
 
 // Guarded memory for each field of a list, and the outputs that name it.

@@ -96,7 +96,7 @@ TEST_CASE("rule 7: a pad tail is a segment of its own, or none by name")
     CHECK(line_of(batch.cu_seqlens()) == line{0, 3, 4, 4, 6, 8});
     CHECK(batch.summary().max_seqlen == 3);
     CHECK(line_of(batch.labels()) == line{-100, 2, 3, -100, -100, 6, -100, -100});
-    CHECK(batch.shape().segments == 4);
+    CHECK(batch.shape().segments() == 4);
     CHECK(batch.shape().elements<batten::cu_seqlens>() == 6);
     CHECK(batch.shape().elements<batten::lengths>() == 4);
 
@@ -127,7 +127,7 @@ TEST_CASE("a packed batch goes into the caller's memory, cu_seqlens with it")
     const auto shape = collate.shape(four);
     auto memory = tests::guarded_fields<fields>::of(shape);
     const auto totals = collate.into(four, memory.outputs());
-    CHECK(totals.padded_cells == 2);
+    CHECK(totals.summary.padded_cells == 2);
     CHECK(memory.only_inside());
     CHECK(line_of(memory.get<batten::token_ids<std::int32_t>>().cells()) == line{1, 2, 3, 4, 5, 6, 7, 7});
     CHECK(line_of(memory.get<batten::cu_seqlens<std::int64_t>>().cells()) == line{0, 3, 4, 4, 6, 8});
@@ -159,7 +159,7 @@ TEST_CASE("a total over the limit, and one beyond the type of cu_seqlens, are er
     const long_sequences half{2, std::size_t{1} << 30U};
     CHECK(error_is(many.try_shape(half).error()) ==
           error_is(errors::value_not_representable, 0, std::size_t{1} << 31U, 0, "cu_seqlens"));
-    CHECK(many.shape(long_sequences{1, (std::size_t{1} << 31U) - 1}).width == (std::size_t{1} << 31U) - 1);
+    CHECK(many.shape(long_sequences{1, (std::size_t{1} << 31U) - 1}).width() == (std::size_t{1} << 31U) - 1);
 
     // The tail's end as well.
     using narrow = batten::fields<batten::token_ids<>, batten::cu_seqlens<std::int8_t>>;

@@ -70,6 +70,22 @@ constexpr bool check_all_segments(const Fields& list, const View& view, error& r
     }(std::make_index_sequence<Fields::count>{});
 }
 
+// Writes a segment and the pads after it. `cells`: those of its row from the segment's first column on. Where a segment begins in
+// column 0 and has a few tokens this is the fast way.
+template <class Field, class View, class Value>
+constexpr void write_with_pads_after(const Field& field, const View& view, std::span<Value> cells)
+{
+    if (view.length != 0)
+        field.write(view, cells.first(view.length));
+    if (view.length != cells.size())
+        field.pad(pad_run{.row = view.row,
+                          .first_column = view.first_column + view.length,
+                          .length = cells.size() - view.length,
+                          .position = view.position_begin + view.length,
+                          .values = view.values},
+                  cells.subspan(view.length));
+}
+
 // Writes a row of one segment: the pads before it, the segment, the pads after it. `cells`: all cells of the row.
 template <class Field, class View, class Value>
 constexpr void write_cells(const Field& field, const View& view, std::span<Value> cells)
@@ -77,16 +93,10 @@ constexpr void write_cells(const Field& field, const View& view, std::span<Value
     if constexpr (requires { field.write_row(view, cells); }) {
         field.write_row(view, cells);
     } else {
-        const std::size_t end = view.first_column + view.length;
-        pad_run pads{.row = view.row, .first_column = 0, .length = view.first_column, .values = view.values};
-        if (pads.length != 0)
-            field.pad(pads, cells.first(pads.length));
-        field.write(view, cells.subspan(view.first_column, view.length));
-        pads.first_column = end;
-        pads.length = view.width - end;
-        pads.position = view.position_begin + view.length;
-        if (pads.length != 0)
-            field.pad(pads, cells.subspan(end));
+        if (view.first_column != 0)
+            field.pad(pad_run{.row = view.row, .length = view.first_column, .values = view.values},
+                      cells.first(view.first_column));
+        write_with_pads_after(field, view, cells.subspan(view.first_column));
     }
 }
 

@@ -610,9 +610,9 @@ private:
         return true;
     }
 
-    // Row r's tokens as one segment of its row, of `capacity` columns.
+    // Row r's tokens as one segment of its row, of `capacity` columns. `values`: those of the options, put together once a step.
     template <class Bundle>
-    constexpr segment_view<Bundle> seen(const Bundle& bundle, std::size_t r) const
+    constexpr segment_view<Bundle> seen(const Bundle& bundle, std::size_t r, const fill_values& values) const
     {
         const std::size_t tokens = bundle.length(r);
         segment_view<Bundle> view(bundle, {.sequence = r,
@@ -622,31 +622,32 @@ private:
                                            .first_column = column(r)});
         view.row = r;
         view.width = capacity_;
-        view.values = options_.values();
+        view.values = values;
         // The token before the first one stands in the same row, and predicts it: under model_shifts, too, each is a target.
         view.align(options_.targets == model_shifts && view.position_begin != 0 ? same_position : options_.targets, false);
         return view;
     }
 
-    // The same as a field of Step sees it: a cell field in the matrix of the step, a segment field in the row of the batch.
-    template <class Field, class View>
-    static constexpr View seen_in_step(View view, std::size_t width)
+    // The same as the cell fields of Step see it: in the matrix of the step.
+    template <class Bundle>
+    static constexpr void move_to_step(segment_view<Bundle>& view, std::size_t width) noexcept
     {
-        if constexpr (cell_field<Field>) {
-            view.first_column = 0;
-            view.width = width;
-        }
-        return view;
+        view.first_column = 0;
+        view.width = width;
     }
 
     template <class Bundle, class... Field>
     constexpr bool check(const Bundle& bundle, const decode_step& step, error& reason,
                          const detail::bound_field<Field>&... out) const
     {
+        const fill_values values = options_.values();
         for (std::size_t r = 0; r < rows_; ++r) {
-            const auto view = seen(bundle, r);
+            auto view = seen(bundle, r, values);
             if (!detail::check_all_segments(options_.persistent, view, reason) ||
-                !(true && ... && detail::check_segment(*out.field, seen_in_step<Field>(view, step.width), reason)))
+                !(true && ... && (cell_field<Field> || detail::check_segment(*out.field, view, reason))))
+                return false;
+            move_to_step(view, step.width);
+            if (!(true && ... && (segment_field<Field> || detail::check_segment(*out.field, view, reason))))
                 return false;
         }
         return true;
@@ -656,14 +657,17 @@ private:
     constexpr void write(const Bundle& bundle, const decode_step& step, const detail::bound_field<Field>&... out)
     {
         (detail::begin_field(out), ...);
+        const fill_values values = options_.values();
         std::size_t width = width_;
         for (std::size_t r = 0; r < rows_; ++r) {
-            const auto view = seen(bundle, r);
-            (write_step(out, seen_in_step<Field>(view, step.width)), ...);
+            auto view = seen(bundle, r, values);
             append_row(view);
+            (write_segment(out, view), ...);
             width = std::max(width, view.first_column + view.length);
             lengths_.data()[r] += view.length;
             taken_.data()[r] = view.length;
+            move_to_step(view, step.width);
+            (write_tokens(out, view), ...);
         }
         width_ = width;
         step_ = step;
@@ -679,15 +683,20 @@ private:
             });
     }
 
-    // Writes a row of a field of Step: its tokens, and pads after them.
     template <class Field, class View>
-    static constexpr void write_step(const detail::bound_field<Field>& out, const View& view)
+    static constexpr void write_segment(const detail::bound_field<Field>& out, const View& view)
     {
-        using value = typename Field::value_type;
         if constexpr (segment_field<Field>)
             out.field->write(view, view.row, detail::elements(out));
-        else
-            detail::write_cells(*out.field, view, std::span<value>(detail::cell(out, view.row, view.width, 0), view.width));
+    }
+    // Writes a row of a cell field of Step: its tokens, and pads after them.
+    template <class Field, class View>
+    static constexpr void write_tokens(const detail::bound_field<Field>& out, const View& view)
+    {
+        using value = typename Field::value_type;
+        if constexpr (cell_field<Field>)
+            detail::write_with_pads_after(*out.field, view,
+                                          std::span<value>(detail::cell(out, view.row, view.width, 0), view.width));
     }
 
     template <class Counts>
