@@ -158,8 +158,9 @@ private:
 // Cost     as basic_collator, and O(rows * log edges) to route.
 template <padding_side Side, bucketed_strategy Length = bucketed_length, overflow_policy Overflow = reject,
           class Fields = causal_lm_fields>
-class bucketed_collator : detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>> {
-    using refusing = detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>>;
+class bucketed_collator
+    : detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>, written<bucketed_extent<Fields>>> {
+    using refusing = detail::refusing_calls<bucketed_shape<Fields>, bucketed_batches<Fields>, written<bucketed_extent<Fields>>>;
     using layout = padded<Side, Length, Overflow>;
     using inner_type = basic_collator<layout, Fields>;
 

@@ -90,8 +90,8 @@ struct options {
 // Threads  none of its own; into() and the reusing calls take an executor (fill.hpp) as their last argument.
 // Cost     bytes written once, tokens read once; O(rows) to validate. A const collator may be used by many threads.
 template <class Layout, class Fields>
-class basic_collator : detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>> {
-    using refusing = detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>>;
+class basic_collator : detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>, written<batch_shape<Fields>>> {
+    using refusing = detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>, written<batch_shape<Fields>>>;
     static_assert(detail::explain_layout<Layout>() && detail::explain_fields<Fields>());
 
 public:

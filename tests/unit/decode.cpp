@@ -385,13 +385,13 @@ TEST_CASE("labels and loss masks of a prefill and its steps are those of the who
             for (const std::size_t at_a_time : {1U, 3U}) {
                 INFO("targets " << static_cast<int>(targets) << ", prefill " << first << ", step " << at_a_time);
                 const batten::collator<pad_right, batten::dynamic_length, batten::reject, training> collate{
-                    {.ignore_index = -55, .targets = targets}};
+                    {.targets = targets, .ignore_index = -55}};
                 ragged prompts;
                 for (const auto& row : whole)
                     prompts.emplace_back(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(first));
                 std::vector<std::int64_t> labels(3 * 7, 77), loss(3 * 7, 77);
                 decode_batch<training, fields<>, ragged_cache> decode(
-                    {.ignore_index = -55, .targets = targets, .idle = idle_rows::leave_holes}, collate(prompts), 7,
+                    {.targets = targets, .ignore_index = -55, .idle = idle_rows::leave_holes}, collate(prompts), 7,
                     outputs{set<batten::labels>(labels), set<batten::loss_mask>(loss)});
                 for (std::size_t done = first; done < 5; done += at_a_time) {
                     ragged step;

@@ -6,7 +6,6 @@
 #include <batten/error.hpp>
 #include <batten/inputs.hpp>
 #include <batten/sequences.hpp>
-#include <batten/shape.hpp>
 
 #include <ranges>
 #include <type_traits>
@@ -56,7 +55,7 @@ consteval bool explain_inputs()
 }
 
 // The calls of a collator, for inputs that none of them takes.
-template <class Shape, class Batch>
+template <class Shape, class Batch, class Written>
 class refusing_calls {
     template <class Result, class In>
     static constexpr Result refused()
@@ -65,7 +64,7 @@ class refusing_calls {
         return Result{};
     }
     template <class... Rest>
-    using made = std::conditional_t<sizeof...(Rest) == 0, Batch, summary>;
+    using made = std::conditional_t<sizeof...(Rest) == 0, Batch, Written>;
 
 public:
     template <class In>
@@ -82,15 +81,15 @@ public:
     }
     template <class In, class... Rest>
         requires(!collatable<In>)
-    constexpr result<summary> try_into(const In& /*in*/, const Rest&... /*rest*/) const
+    constexpr result<Written> try_into(const In& /*in*/, const Rest&... /*rest*/) const
     {
-        return refused<summary, In>();
+        return refused<Written, In>();
     }
     template <class In, class... Rest>
         requires(!collatable<In>)
-    constexpr summary into(const In& /*in*/, const Rest&... /*rest*/) const
+    constexpr Written into(const In& /*in*/, const Rest&... /*rest*/) const
     {
-        return refused<summary, In>();
+        return refused<Written, In>();
     }
     template <class In, class... Rest>
         requires(!collatable<In>)

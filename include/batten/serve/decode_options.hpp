@@ -53,8 +53,8 @@ struct decode_options {
     static constexpr bool needs_pad_id = detail::either_has<Persistent, Step, detail::uses_pad_id>;
 
     integer pad_id = detail::default_pad_id<needs_pad_id>();  // what token ids hold where a row has no token; has no default
-    integer ignore_index = -100;                              // what labels hold where nothing is trained
     target_alignment targets = model_shifts;                  // which token a column is trained to predict
+    integer ignore_index = -100;                              // what labels hold where nothing is trained
     idle_rows idle = idle_rows::are_errors;
     [[no_unique_address]] Persistent persistent{};            // for fields with options of their own
     [[no_unique_address]] Step step{};
