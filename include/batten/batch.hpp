@@ -298,7 +298,7 @@ private:
     using buffers_type = typename detail::buffer_list<fields_type>::type;
     using indices = std::make_index_sequence<fields_type::count>;
 
-    constexpr std::size_t pad_segments() const noexcept { return shape_.pad_segments; }
+    constexpr std::size_t pad_segments() const noexcept { return shape_.pad_segments(); }
 
     template <std::size_t I>
     constexpr auto field_cells() noexcept

@@ -86,8 +86,8 @@ struct options {
 // (select(...)). Nothing is written, and a batch passed back is as before, where a call ends in an error.
 //
 // Errors   of the options: when the collator is made; of the data: at each call (error.hpp lists them). The calls throw
-//          collate_error; those named try_ return the error instead. One validation stands behind both.
-// Threads  none of its own; into() and the reusing calls take an executor (fill.hpp) as their last argument.
+//          batten::exception; those named try_ return the error instead. One validation stands behind both.
+// Threads  none of its own; into() and the reusing calls take an executor (executor.hpp) as their last argument.
 // Cost     bytes written once, tokens read once; O(rows) to validate. A const collator may be used by many threads.
 template <class Layout, class Fields>
 class basic_collator : detail::refusing_calls<batch_shape<Fields>, basic_batch<Fields>, written<batch_shape<Fields>>> {

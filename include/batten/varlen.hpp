@@ -195,7 +195,7 @@ public:
     }
 
     // Unpad: copies hidden rows of real tokens, a sequence at a time, from `padded` [rows * width, d] to `packed` [tokens, d].
-    // non_temporal stores (fill.hpp) are for outputs of several times the last-level cache.
+    // non_temporal stores (executor.hpp) are for outputs of several times the last-level cache.
     template <detail::element_memory Padded, detail::element_output Packed>
     constexpr result<varlen_shape> try_gather_rows(const Padded& padded, std::size_t d, Packed&& packed,
                                                    store_policy stores = ordinary) const

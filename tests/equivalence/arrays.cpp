@@ -232,7 +232,7 @@ batches collate(const request& asked)
         return {padded<pad_right>(in, asked.pad_id, targets, dynamic_length{}, attention)};
     if (layout == "left")
         return {padded<pad_left>(in, asked.pad_id, targets, dynamic_length{}, attention)};
-    if (layout == "packed")
+    if (layout == "varlen")
         return {packed(in, asked.pad_id, targets, attention)};
     if (sizes.empty())
         throw std::invalid_argument("this layout needs sizes");
@@ -242,7 +242,7 @@ batches collate(const request& asked)
         return {padded<pad_left>(in, asked.pad_id, targets, fixed_length(sizes[0]), attention)};
     if (layout == "bucketed")
         return bucketed(in, asked.pad_id, targets, sizes, attention);
-    if (layout == "binned")
+    if (layout == "packed")
         return {packed(in, asked.pad_id, targets, static_cast<std::size_t>(sizes[0]), attention)};
     throw std::invalid_argument("no such layout");
 }

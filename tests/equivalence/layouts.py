@@ -102,7 +102,7 @@ def _request(sequences, layout="left", sizes=(), prompt_lengths=None, targets="m
 
 
 def collate(sequences, layout, *sizes, prompt_lengths=None, targets="model_shifts", attention="causal", pad_id=0):
-    """Batches of a layout: right, left, packed; and with sizes: fixed, fixed_left, bucketed (edges), binned (columns of a bin).
+    """Batches of a layout: right, left, varlen; and with sizes: fixed, fixed_left, bucketed (edges), packed (columns of a bin).
 
     `placement` has a row for each sequence: its index, the batch's row, its first column, its columns.
     """

@@ -16,7 +16,7 @@ WRONG = 1e-1
 
 IDS = sequences([17, 1, 40, 8, 0, 23, 3, 31, 12, 29, 5], seed=3)
 PADDED = (("right",), ("left",), ("fixed", 64), ("fixed_left", 64), ("bucketed", 8, 16, 32, 64))
-SHARED = (("binned", 48), ("packed",))
+SHARED = (("packed", 48), ("varlen",))
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +100,14 @@ def test_transformers_finds_the_borders_in_positions_alone(model, alone, layout)
 
 def test_packed_logits_by_cu_seqlens_are_those_of_the_sequences_alone(model, alone, monkeypatch):
     monkeypatch.setattr(model.config, "_attn_implementation", "varlen")
-    found = logits(model, ("packed",), no_mask, more=lambda batch: by_cu_seqlens(batch.cu_seqlens, batch.max_seqlen.item()))
-    check_close("packed", found, alone, TOLERANCE)
+    found = logits(model, ("varlen",), no_mask, more=lambda batch: by_cu_seqlens(batch.cu_seqlens, batch.max_seqlen.item()))
+    check_close("varlen", found, alone, TOLERANCE)
 
     def one_segment(batch):
         total = batch.token_ids.shape[1]
         return by_cu_seqlens(torch.tensor([0, total], dtype=torch.int32), total)
 
-    check_apart("packed, one segment", logits(model, ("packed",), no_mask, more=one_segment), alone, WRONG)
+    check_apart("varlen, one segment", logits(model, ("varlen",), no_mask, more=one_segment), alone, WRONG)
 
 
 def test_without_the_mask_logits_differ(model, alone):

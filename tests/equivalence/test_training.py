@@ -23,7 +23,7 @@ PROMPT_LENGTHS = [4, 0, 0, 8, 0, 10, 1, 12, 11, 3, 0]  # one sequence is all pro
 TARGETS = sum(len(ids) - max(prompt, 1) for ids, prompt in zip(IDS, PROMPT_LENGTHS) if len(ids) > max(prompt, 1))
 
 PADDED = (("right",), ("left",), ("fixed", 40), ("bucketed", 8, 16, 32))
-SHARED = (("binned", 32), ("packed",))
+SHARED = (("packed", 32), ("varlen",))
 
 
 def gradients(model, loss):
