@@ -377,7 +377,7 @@ TEST_CASE("a token that may be chosen and is the ignore index is an error before
     CHECK(mlm_masking(with).options().ignore_index == batten::integer(0));
     tokens ids{7, 0, 8, 9, 42, 10};
     const std::vector<int> lengths{3, 3}, numbers{1, 2};
-    const mask::padded_rows where(lengths, 3);
+    const batten::padded_rows where(lengths, 3, batten::pad_right{});
     std::vector<int> labels(6, 5);
     CHECK(mlm_masking(with).try_into(where, numbers, 0, std::span(ids), std::span(labels)).has_value());
 
