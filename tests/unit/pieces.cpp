@@ -30,7 +30,7 @@ using columns_of_a_row = batten::fields<batten::token_ids<>, batten::labels<>, b
 using packing = batten::packed_collator<batten::fixed_length, columns_of_a_row>;
 packing to_width(std::size_t width, batten::target_alignment targets = batten::next_token)
 {
-    return packing{{.pad_id = -1, .targets = targets, .length = {width}}};
+    return packing{{.pad_id = -1, .length = {width}, .targets = targets}};
 }
 
 // Sequence s has tokens 100 s, 100 s + 1, ...
@@ -156,7 +156,7 @@ constexpr bool looks_ahead_in_constant_evaluation()
     const std::array<piece, 2> pieces{{{0, 0, 2}, {0, 6, 0}}};
     const std::array<std::uint32_t, 2> slots{2, 2};
     const std::array<std::size_t, 2> offsets{0, 2};
-    const packing collate{{.pad_id = -1, .targets = batten::next_token, .length = {4}}};
+    const packing collate{{.pad_id = -1, .length = {4}, .targets = batten::next_token}};
     const auto batch = collate(batten::packed(sequences, bins{.pieces = pieces,
                                                               .offsets = offsets,
                                                               .positions = piece_positions::from_source,
