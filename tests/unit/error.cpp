@@ -53,10 +53,10 @@ std::vector<defined_error> errors_of(const std::string& header)
     std::ifstream file(std::string(BATTEN_TEST_INCLUDE) + "/" + header);
     REQUIRE(file);
     const std::string text((std::istreambuf_iterator<char>(file)), {});
-    const std::regex definition("inline constexpr error_text (\\w+)\\{\\s*\"(\\w+)\",\\s*\"([^\"]*)\"\\};");
+    const std::regex definition("inline constexpr error_text (\\w+)\\{\\s*\"(\\w+)\",\\s*((?:\"[^\"]*\"\\s*)+)\\};");
     std::vector<defined_error> found;
     for (std::sregex_iterator i(text.begin(), text.end(), definition), end; i != end; ++i)
-        found.push_back({(*i)[1], (*i)[2], (*i)[3]});
+        found.push_back({(*i)[1], (*i)[2], std::regex_replace((*i)[3].str(), std::regex("\"\\s*\"|\""), "")});
     const std::string begin = "\ninline constexpr error_text ";
     std::size_t definitions = 0;
     for (std::size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at + 1))
