@@ -71,9 +71,9 @@ int main()
 
     const std::vector<int> counts{2, 1};
 #ifdef FORBIDDEN_packing_that_is_gone  // expect: deleted function && operator
-    static_cast<void>(pack(batten::packed(ids, batten::plan::best_fit(counts, {.capacity = 4}))));
+    static_cast<void>(pack(batten::packed(ids, batten::plan::pack_best_fit(counts, {.capacity = 4}))));
 #else
-    const auto packing = batten::plan::best_fit(counts, {.capacity = 4});
+    const auto packing = batten::plan::pack_best_fit(counts, {.capacity = 4});
     static_cast<void>(pack(batten::packed(ids, packing)));
 #endif
 
