@@ -56,7 +56,7 @@ struct options {
     integer pad_id = detail::default_pad_id<needs_pad_id>();                     // what token ids hold on pads; has no default
     integer ignore_index = -100;                                                 // what labels hold where nothing is trained
     target_alignment targets = model_shifts;                                     // which token a column is trained to predict
-    store_policy stores = ordinary;                                              // non_temporal: round the caches, see fill.hpp
+    store_policy stores = ordinary;                                              // non_temporal: past the caches, see executor.hpp
     [[no_unique_address]] side_type side{};
     [[no_unique_address]] length_type length = detail::default_length<length_type>();
     [[no_unique_address]] overflow_type overflow{};

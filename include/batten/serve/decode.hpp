@@ -365,7 +365,7 @@ public:
     }
     constexpr std::size_t drop_finished(std::span<std::size_t> map) { return try_drop_finished(map).value(); }
 
-    // Moves to larger buffers of the caller's: copies the columns in use, and fills those to come. Afterwards the old ones are free.
+    // Moves to larger buffers of the caller's: copies the columns in use and fills those to come. The old ones are free afterwards.
     //
     // Requires  buffers that do not overlap the old ones.
     // Errors    a capacity under width(); spans too small. Then all is as before.
