@@ -47,7 +47,7 @@ constexpr Length default_length()
 
 }  // namespace detail
 
-// Everything that a collator can be told, as one aggregate: options{.pad_id = 0, .length = {512}}, in the order below.
+// The options of a collator, as one aggregate, in the order below: options{.pad_id = 0, .length = {512}}.
 template <class Layout, class Fields>
 struct options {
     static_assert(detail::explain_layout<Layout>());
@@ -62,10 +62,10 @@ struct options {
     [[no_unique_address]] length_type length = detail::default_length<length_type>();
     [[no_unique_address]] overflow_type overflow{};
     [[no_unique_address]] side_type side{};
-    target_alignment targets = model_shifts;       // which token a column is trained to predict
-    integer ignore_index = -100;                   // what labels hold where nothing is trained
-    [[no_unique_address]] Fields fields{};         // for fields with options of their own
-    store_policy stores = ordinary;                // non_temporal: streaming stores, see executor.hpp
+    target_alignment targets = model_shifts;                  // which token a column is trained to predict
+    integer ignore_index = -100;                              // what labels hold where nothing is trained
+    [[no_unique_address]] Fields fields{};                    // for fields with options of their own
+    store_policy stores = ordinary;                           // non_temporal: past the caches, see executor.hpp
 
     // No options: each is a compile error that names the option meant.
     [[no_unique_address]] detail::max_length_option max_length{};
@@ -80,13 +80,13 @@ struct options {
     [[nodiscard]] constexpr fill_values values() const noexcept { return {pad_id, ignore_index}; }
 };
 
-// Turns ragged sequences into one batch. Layout says where tokens lie, Fields what is written there.
+// Turns ragged sequences into one batch. Layout says where tokens go, Fields what is written there.
 //
 // Every call takes sequences (vector<vector<int>>, ragged_view, each(...)), a bundle (inputs{...}) or a selection of either
-// (select(...)). Nothing is written, and a batch passed back is as before, where a call ends in an error.
+// (select(...)). A call that ends in an error writes nothing, and leaves a batch passed back as before.
 //
 // Errors   of the options: when the collator is made; of the data: at each call (error.hpp lists them). The calls throw
-//          batten::exception; those named try_ return the error instead. One validation stands behind both.
+//          batten::exception; those named try_ return the error instead. Both validate alike.
 // Threads  none of its own; into() and the reusing calls take an executor (executor.hpp) as their last argument.
 // Cost     bytes written once, tokens read once; O(rows) to validate. A const collator may be used by many threads.
 template <class Layout, class Fields>
@@ -115,7 +115,7 @@ public:
         std::type_identity<
             misspelt_or_out_of_order_options_are_pad_id_length_overflow_side_targets_ignore_index_fields_stores>) = delete;
 
-    // The constructor that returns its error.
+    // The constructor, with the error returned.
     [[nodiscard]] static constexpr result<basic_collator> try_make(options_type settings)
     {
         error reason;
@@ -126,7 +126,7 @@ public:
 
     [[nodiscard]] constexpr const options_type& options() const noexcept { return options_; }
 
-    // Rows, width and elements a field of what `in` would become. Validates all that `into` would. Cost: O(rows).
+    // The size of the batch that `in` would become. Validates all that `into` would. Cost: O(rows).
     template <collatable In>
     [[nodiscard]] constexpr result<shape_type> try_shape(const In& in) const
     {
@@ -260,11 +260,11 @@ private:
     options_type options_;
 };
 
-// One sequence a row, padded. The collator of the README.
+// One sequence in each row, padded. The collator of the README.
 template <padding_side Side, length_strategy Length, overflow_policy Overflow = reject, class Fields = causal_lm_fields>
 using collator = basic_collator<padded<Side, Length, Overflow>, Fields>;
 
-// Several sequences a row, as bins say: collate(packed(inputs, bins)).
+// Several sequences in a row, as bins say: collate(packed(inputs, bins)).
 template <length_strategy Length = fixed_length, class Fields = packed_fields, padding_side Side = pad_right>
 using packed_collator = basic_collator<packed_rows<Length, Side>, Fields>;
 

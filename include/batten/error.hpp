@@ -47,7 +47,7 @@ namespace detail {
 //     {request}    "request 7", or "the request"; {request:} is "request 7: ", or nothing
 //     {first}, {second}, {third}, {name}    the members of the error; {name} is its field
 //
-// To add one of your own, define an inline constexpr error_text at namespace scope.
+// To add one of your own, define an error_text at namespace scope, inline and constexpr.
 struct error_text {
     std::string_view name{};
     std::string_view sentence{};

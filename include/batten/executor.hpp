@@ -8,7 +8,7 @@
 namespace batten {
 
 // An executor runs body(0) ... body(n - 1), each once, in any order and on any threads, and returns when all are done. Any
-// callable (n, body) is one; batches are the same bytes whichever it is.
+// callable (n, body) is one; a batch has the same bytes with every executor.
 template <class T>
 concept executor = requires(const T& run, std::size_t n, void (*body)(std::size_t)) { run(n, body); };
 
@@ -22,9 +22,9 @@ struct serial {
     }
 };
 
-// How cells are stored. non_temporal goes round the caches: worth it for outputs of several times the last-level cache that the
-// same core does not read next, a loss for all others (bench/run shows both). It holds for layouts of one sequence a row, and
-// for rows of up to 64 KiB; others are stored as ever.
+// How cells are stored. non_temporal writes past the caches: faster for outputs of several times the last-level cache that the
+// same core does not read next, slower for all others (bench/run shows both). It applies to layouts of one sequence in each row,
+// and to rows of up to 64 KiB; other rows are stored as usual.
 enum class store_policy : unsigned char { ordinary, non_temporal };
 using enum store_policy;
 

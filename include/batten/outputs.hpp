@@ -68,7 +68,8 @@ template <fixed_string Name, class Range>
 //
 //     batten::outputs{set<token_ids>(ids), set<attention_mask>(mask), ...}
 //
-// A field left out is a compile error; lengths, truncated_tokens and targets, for each segment, may be added.
+// A field left out is a compile error. Reports for each segment may be added: lengths, truncated_tokens, target_counts,
+// first_columns, segment_rows.
 template <class... Named>
 struct outputs {
     constexpr outputs(Named... named) : spans(named...) {}
@@ -80,7 +81,7 @@ outputs(Named...) -> outputs<Named...>;
 
 namespace detail {
 
-// One field at work: its object, its memory.
+// A field with its object and its memory.
 template <class Field>
 struct bound_field {
     using field_type = Field;
@@ -99,11 +100,11 @@ struct bound_list<fields<Field...>> {
     using type = std::tuple<bound_field<Field>...>;
 };
 
-// The object of a report field, which has no options.
+// The object of a report field, which has no options of its own.
 template <class Field>
 inline constexpr Field report{};
 
-// Fields, and behind them the reports (lengths, truncated_tokens, targets) that the spans name beside: with the spans' types.
+// Fields, and after them the reports (lengths, truncated_tokens, ...) that the spans name as well, with the spans' types.
 template <class Fields, template <class...> class Report, class... Named>
 struct add_report {
     using type = Fields;

@@ -30,8 +30,9 @@ macro(compile)
     execute_process(COMMAND ${command} ${definitions} "${FILE}" RESULT_VARIABLE result OUTPUT_VARIABLE words ERROR_VARIABLE words)
 endmacro()
 
-# Text that may be split into a list of lines.
+# Text that may be split into a list of lines. clang++ quotes the strings of the source with a backslash before each quote.
 function(plain text out)
+    string(REPLACE "\\\"" "\"" text "${text}")
     string(REPLACE "\\" "/" text "${text}")
     string(REPLACE "[" "(" text "${text}")
     string(REPLACE "]" ")" text "${text}")

@@ -493,9 +493,9 @@ TEST_CASE("a ragged cache over pads on the left is refused before the first writ
     CHECK(error_is(ragged_batch::try_start({}, lengths, 3, 6, memory, of_one).error()) ==
           error_is(errors::count_mismatch, no_row, 1, 2, "first columns"));
     CHECK(error_is(ragged_batch::try_start({}, lengths, 3, 6, memory, past).error()) ==
-          error_is(errors::offset_past_width, 1, 1, 0));
+          error_is(errors::first_column_out_of_range, 1, 1, 0));
     CHECK(error_is(ragged_batch::try_start({}, lengths, 3, 6, memory, negative).error()) ==
-          error_is(errors::offset_past_width, 0, -1, 2));
+          error_is(errors::first_column_out_of_range, 0, -1, 2));
     CHECK(mask.untouched());
 
     CHECK(ragged_batch::try_start({}, lengths, 3, 6, memory, pad_right{}).has_value());

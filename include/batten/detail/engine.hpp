@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The engine: validates a call in O(rows), then walks the rows once and lets every field write while the row is hot.
-// It knows neither a concrete side, strategy, layout nor field.
+// The engine: validates a call in O(rows), then walks the rows once, and every field writes a row while it is in the cache.
+// It knows no particular side, strategy, layout or field.
 #ifndef BATTEN_DETAIL_ENGINE_HPP_INCLUDED
 #define BATTEN_DETAIL_ENGINE_HPP_INCLUDED
 
@@ -32,7 +32,7 @@
 
 namespace batten::detail {
 
-// What validation found out, and filling needs.
+// What validation finds, and filling needs.
 struct measured {
     std::size_t rows = 0;
     std::size_t width = 0;
@@ -285,7 +285,7 @@ private:
             out.field->write_tail(tail, elements(out));
     }
 
-    // Column `start` of a row's first real token, or why it does not fit.
+    // Finds column `start` of a row's first token, or why it does not fit.
     constexpr bool place(std::size_t length, std::size_t r, std::size_t width, std::size_t& start, error& reason) const
     {
         start = offset(length, width);
@@ -302,7 +302,7 @@ private:
             fill_own_row(found, r, unused, out...);
     }
 
-    // The same by way of a row in the first-level cache, from where whole lines go to memory.
+    // The same through a row in the first-level cache, from which whole cache lines go to memory.
     template <class... Field>
     void stream_rows(const measured& found, std::size_t first, std::size_t last, error& unused,
                      const bound_field<Field>&... out) const
@@ -338,7 +338,7 @@ private:
         write_own_row(out, view, index);
     }
 
-    // A row of one segment: each field writes its row from left to right, so that it goes to memory as one stream.
+    // A row of one segment: each field writes its row from left to right, as one stream.
     template <class... Out>
     constexpr void fill_own_row(const measured& found, std::size_t r, error& unused, const Out&... out) const
     {
@@ -346,7 +346,7 @@ private:
         static_cast<void>(row(r, unused, [&](const segment& s) {
             const std::size_t start = offset(s.columns(), width);
             if (s.columns() > width || start > width - s.columns()) [[unlikely]]
-                return;  // only a policy that answers otherwise than before comes here: nothing is written past the row
+                return;  // only where a policy's answers differ from those that were checked: nothing is written past the row
             const segment_view<In> view = seen(s, r, start, width);
             const std::size_t index = Layout::first_segment(in_, r);
             (write_own_row(out, view, index), ...);
@@ -364,7 +364,7 @@ private:
         }
     }
 
-    // A row of many segments: every field writes a segment while its tokens are hot.
+    // A row of many segments: every field writes a segment while its tokens are in the cache.
     template <class... Field>
     constexpr void fill_shared_row(const measured& found, std::size_t r, error& unused,
                                    const bound_field<Field>&... out) const

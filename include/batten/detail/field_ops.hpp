@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is done with a field: check its options, check a segment, begin, write. The engine, the collators and decode_batch call these.
+// What is done with a field: check its options, check a segment, begin, write. The collators and decode_batch call these.
 #ifndef BATTEN_DETAIL_FIELD_OPS_HPP_INCLUDED
 #define BATTEN_DETAIL_FIELD_OPS_HPP_INCLUDED
 

@@ -17,9 +17,9 @@
 #include <batten/sequences.hpp>
 #include <batten/serve/cache_policy.hpp>
 #include <batten/serve/decode_options.hpp>
+#include <batten/serve/detail/prefill.hpp>
 #include <batten/serve/errors.hpp>
 #include <batten/shape.hpp>
-#include <batten/side.hpp>
 #include <batten/targets.hpp>
 
 #include <algorithm>
@@ -92,25 +92,6 @@ struct matrix_list;
 template <class... Field>
 struct matrix_list<fields<Field...>> {
     using type = std::tuple<matrix_view<typename Field::value_type>...>;
-};
-
-// A batch that owns its memory or refers to it, as a collator makes it.
-template <class Batch>
-concept collated = requires(const Batch& batch) {
-    { batch.rows() } -> std::same_as<std::size_t>;
-    { batch.width() } -> std::same_as<std::size_t>;
-    batch.lengths();
-    batch.first_columns();
-    batch.segment_rows();
-};
-
-// Where the rows of a prefill begin: its side, or the first column of each row.
-template <class Begin>
-concept row_begins = padding_side<Begin> || integer_range<Begin>;
-
-// Where rows may begin anywhere.
-struct any_column {
-    static constexpr std::size_t offset(std::size_t /*length*/, std::size_t /*width*/) noexcept { return 0; }
 };
 
 }  // namespace detail
@@ -189,7 +170,7 @@ public:
     {
         decode_batch made(std::move(settings));
         error reason;
-        if (!check_rows(prefill, reason) ||
+        if (!detail::check_one_sequence_per_row(prefill, reason) ||
             !made.take(prefill.lengths(), prefill.first_columns(), prefill.width(), capacity, persistent, reason))
             return reason;
         made.each_persistent([&]<class Field>(const Field&, const auto& to) {
@@ -384,7 +365,7 @@ public:
     }
     constexpr std::size_t drop_finished(std::span<std::size_t> map) { return try_drop_finished(map).value(); }
 
-    // Moves to larger buffers of the caller's: copies the columns in use, and fills those to come. Afterwards the old ones are free.
+    // Moves to larger buffers of the caller's: copies the columns in use and fills those to come. The old ones are free afterwards.
     //
     // Requires  buffers that do not overlap the old ones.
     // Errors    a capacity under width(); spans too small. Then all is as before.
@@ -422,7 +403,8 @@ private:
     {
         rows_ = unfinished_ = detail::count(lengths);
         width_ = width;
-        if (!check_options(reason) || !check_lengths(lengths, begin, reason) || !rehome(capacity, persistent, reason))
+        if (!check_options(reason) || !detail::check_prefill<Cache>(lengths, begin, width, reason) ||
+            !rehome(capacity, persistent, reason))
             return false;
         const auto reserve = [&](auto& of) {
             return of.reserve(rows_) ||
@@ -448,58 +430,6 @@ private:
             return detail::fail(reason, error::of(errors::target_without_column));
         return detail::check_all_options(options_.persistent, options_.values(), reason) &&
                detail::check_all_options(options_.step, options_.values(), reason);
-    }
-
-    // Whether every row of a batch is one sequence.
-    template <class Batch>
-    static constexpr bool check_rows(const Batch& prefill, error& reason)
-    {
-        const auto rows_of = prefill.segment_rows();
-        for (std::size_t r = 0; r < prefill.rows(); ++r)
-            if (r >= rows_of.size() || std::cmp_not_equal(rows_of[r], r))
-                return detail::fail(reason, error::of_row(errors::prefill_row_shared, r));
-        return rows_of.size() == prefill.rows() ||
-               detail::fail(reason, error::of_row(errors::prefill_row_shared, static_cast<std::size_t>(rows_of.back())));
-    }
-
-    // Whether each row is inside the width, and its next token takes a column after it.
-    template <class Lengths, class Begin>
-    constexpr bool check_lengths(const Lengths& lengths, const Begin& begin, error& reason) const
-    {
-        if constexpr (integer_range<Begin>)
-            if (detail::count(begin) != rows_)
-                return detail::fail(reason, error::of(errors::count_mismatch, detail::count(begin), rows_, "first columns"));
-        for (std::size_t r = 0; r < rows_; ++r) {
-            const auto given = detail::element_at(lengths, r);
-            if (std::cmp_less(given, 0))
-                return detail::fail(reason, error::of_row(errors::length_negative, r, given));
-            if (std::cmp_greater(given, width_))
-                return detail::fail(reason, error::of_row(errors::segment_past_row, r, given, width_, "the prefill"));
-            const auto length = static_cast<std::size_t>(given);
-            std::size_t first = 0;
-            if (!first_column(begin, r, length, first, reason))
-                return false;
-            if (length != 0 && Cache::next(width_, length) < first + length)
-                return detail::fail(reason, error::of_row(errors::cache_column_taken, r, Cache::next(width_, length), first + length));
-        }
-        return true;
-    }
-
-    // Requires: length <= width().
-    template <class Begin>
-    constexpr bool first_column(const Begin& begin, std::size_t r, std::size_t length, std::size_t& first, error& reason) const
-    {
-        if constexpr (integer_range<Begin>) {
-            const auto given = detail::element_at(begin, r);
-            if (std::cmp_less(given, 0) || std::cmp_greater(given, width_ - length))
-                return detail::fail(reason, error::of_row(errors::offset_past_width, r, given, width_ - length));
-            first = static_cast<std::size_t>(given);
-            return true;
-        } else {
-            first = side_traits<Begin>::offset(begin, length, width_);
-            return first <= width_ - length ||
-                   detail::fail(reason, error::of_row(errors::offset_past_width, r, first, width_ - length));
-        }
     }
 
     // Binds persistent buffers of `capacity` columns; or says why not, and all is as before.

@@ -25,12 +25,15 @@ inline constexpr error_text row_without_tokens{
     "{row} is not finished, but was given no token: finish it, or let rows wait (idle_rows::leave_holes)"};
 // row, the count, the most; field: which counts
 inline constexpr error_text count_out_of_range{"count_out_of_range", "{row} has {first} in {name}, the most is {second}"};
+// row, its first column, the last one possible
+inline constexpr error_text first_column_out_of_range{
+    "first_column_out_of_range", "{row} of the prefill begins in column {first}, its tokens fit up to column {second}"};
 // row, the column that its next token would take, the first column after its tokens
 inline constexpr error_text cache_column_taken{
     "cache_column_taken",
     "{row}: the cache policy puts the next token in column {first}, but the row's tokens end before column {second}: pad the "
     "prefill right (pad_right), or use aligned_cache"};
-// row, sequences in the rows up to it, as many as there should be
+// row
 inline constexpr error_text prefill_row_shared{
     "prefill_row_shared", "{row} of the prefill does not hold exactly one sequence: a decode batch has one in each row"};
 // -
