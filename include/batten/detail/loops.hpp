@@ -6,6 +6,7 @@
 #define BATTEN_DETAIL_LOOPS_HPP_INCLUDED
 
 #include <cstddef>
+#include <type_traits>
 
 namespace batten::detail {
 
@@ -35,6 +36,17 @@ template <class Holds>
     while (i < count && holds(i))
         ++i;
     return i;
+}
+
+// The same value, which the compiler no longer knows: so it does not gather four of them into a vector register, where scattered
+// loads make that slower than four scalar results.
+[[gnu::always_inline]] constexpr std::size_t scalar(std::size_t value) noexcept
+{
+#if defined(__GNUC__)
+    if (!std::is_constant_evaluated())
+        asm("" : "+r"(value));
+#endif
+    return value;
 }
 
 }  // namespace batten::detail

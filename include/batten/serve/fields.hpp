@@ -315,7 +315,7 @@ struct slot_mapping {
         const auto list = now.list();  // a copy, so that the loop keeps it in registers
         now.geometry().visit([&](const auto geometry) {
             batten::detail::visit_each(out.size(), [&](std::size_t i) {
-                out[i] = static_cast<T>(slot(geometry, list.blocks(i), list.computed(i)));
+                out[i] = static_cast<T>(batten::detail::scalar(slot(geometry, list.blocks(i), list.computed(i))));
             });
         });
     }
