@@ -3,6 +3,7 @@
 // decode.
 #include <batten/serve/backends.hpp>
 #include <batten/serve/decode.hpp>
+#include <batten/serve/block_list.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
 #include <batten/serve/schedule.hpp>
@@ -90,7 +91,7 @@ void steps()
     const std::vector<float> floats{1.0F, 1.0F};
     const std::vector<int> held{1, 2};
     const matrix_view<const int> blocks(held.data(), 2, 1, 1);
-    const serve::step_options options{.blocks = 4, .order = serve::request_order::context_first};
+    const serve::step_options options{.blocks = 4, .order = serve::request_order::prefill_first};
 
     // ---- what a step is made of ----
 
@@ -160,44 +161,44 @@ void steps()
     std::vector<std::int32_t> out(2);
     std::vector<std::int64_t> wide(2);
 #ifdef FORBIDDEN_slot_mapping_without_blocks  // expect: add step_inputs{..., .blocks = ...}
-    serve::write(bare, {}, {}, serve::arrays::slot_mapping(wide));
+    serve::write(bare, {}, {}, batten::set<serve::slot_mapping>(wide));
 #else
-    serve::write(paged, {}, {}, serve::arrays::slot_mapping(wide));
+    serve::write(paged, {}, {}, batten::set<serve::slot_mapping>(wide));
 #endif
 
 #ifdef FORBIDDEN_page_indices_without_blocks  // expect: add step_inputs{..., .blocks = ...}
-    serve::write(bare, {}, {}, serve::arrays::page_indices(out));
+    serve::write(bare, {}, {}, serve::page_indices(out));
 #else
-    serve::write(paged, {}, {}, serve::arrays::page_indices(out));
+    serve::write(paged, {}, {}, serve::page_indices(out));
 #endif
 
     std::vector<std::uint64_t> who(2);
-    std::vector<serve::block_row_state> states(2);
-#ifdef FORBIDDEN_block_rows_of_floats  // expect: constraints not satisfied && block_rows
+    std::vector<serve::block_table_row_state> states(2);
+#ifdef FORBIDDEN_block_table_buffer_of_floats  // expect: constraints not satisfied && block_table_buffer
     std::vector<float> table(2);
-    serve::block_rows rows(matrix_view<float>(table.data(), 2, 1, 1), who, states);
+    serve::block_table_buffer rows(matrix_view<float>(table.data(), 2, 1, 1), who, states);
 #else
     std::vector<std::int32_t> table(2);
-    serve::block_rows rows(matrix_view<std::int32_t>(table.data(), 2, 1, 1), who, states);
+    serve::block_table_buffer rows(matrix_view<std::int32_t>(table.data(), 2, 1, 1), who, states);
 #endif
 
 #ifdef FORBIDDEN_block_table_without_blocks  // expect: add step_inputs{..., .blocks = ...}
-    serve::write(bare, {}, {}, serve::arrays::block_table(rows));
+    serve::write(bare, {}, {}, serve::block_table(rows));
 #else
-    serve::write(named, {}, {}, serve::arrays::block_table(rows));
+    serve::write(named, {}, {}, serve::block_table(rows));
 #endif
 
 #ifdef FORBIDDEN_block_table_without_ids  // expect: which request is which: add step_inputs{..., .ids = ...}
-    serve::write(paged, {}, {}, serve::arrays::block_table(rows));
+    serve::write(paged, {}, {}, serve::block_table(rows));
 #else
-    serve::write(named, {}, {}, serve::arrays::block_table(rows));
+    serve::write(named, {}, {}, serve::block_table(rows));
 #endif
 
 #ifdef FORBIDDEN_array_of_const  // expect: the memory is const, an array is written to it
     const std::vector<std::int32_t> read_only(2);
-    serve::write(bare, {}, {}, serve::arrays::positions(read_only));
+    serve::write(bare, {}, {}, batten::set<batten::position_ids>(read_only));
 #else
-    serve::write(bare, {}, {}, serve::arrays::positions(out));
+    serve::write(bare, {}, {}, batten::set<batten::position_ids>(out));
 #endif
 
 #ifdef FORBIDDEN_array_of_vector_bool  // expect: vector<bool> is not contiguous: use vector<std::uint8_t>
@@ -205,20 +206,20 @@ void steps()
 #else
     std::vector<std::uint8_t> bits(2);
 #endif
-    serve::write(bare, {}, {}, serve::arrays::query_lens(bits));
+    serve::write(bare, {}, {}, batten::set<batten::lengths>(bits));
 
     // Counts may be floats, which are checked; ids may not.
     std::vector<float> fractional(2);
 #ifdef FORBIDDEN_token_ids_that_are_floats  // expect: token ids, positions and slots are integers
-    serve::write(bare, {}, {}, serve::arrays::token_ids(fractional));
+    serve::write(bare, {}, {}, batten::set<batten::token_ids>(fractional));
 #else
-    serve::write(bare, {}, {}, serve::arrays::query_lens(fractional));
+    serve::write(bare, {}, {}, batten::set<batten::lengths>(fractional));
 #endif
 
 #ifdef FORBIDDEN_array_that_is_none  // expect: constraints not satisfied && step_array
-    serve::write(bare, {}, {}, serve::arrays::token_ids(out), out);
+    serve::write(bare, {}, {}, batten::set<batten::token_ids>(out), out);
 #else
-    serve::write(bare, {}, {}, serve::arrays::token_ids(out), ones{out});
+    serve::write(bare, {}, {}, batten::set<batten::token_ids>(out), ones{out});
 #endif
 
 #ifdef FORBIDDEN_array_that_checks_nothing  // expect: constraints not satisfied && step_array
@@ -304,15 +305,15 @@ void steps()
 
     std::vector<int> counts(2);
 #ifdef FORBIDDEN_schedule_into_floats  // expect: constraints not satisfied && count_memory
-    serve::schedule(live, {.budget = 8}, std::span(fractional));
+    serve::schedule(live, {.max_tokens = 8}, std::span(fractional));
 #else
-    serve::schedule(live, {.budget = 8}, std::span(counts));
+    serve::schedule(live, {.max_tokens = 8}, std::span(counts));
 #endif
 
 #ifdef FORBIDDEN_schedule_into_const  // expect: constraints not satisfied && output_range
-    serve::schedule(live, {.budget = 8}, scheduled);
+    serve::schedule(live, {.max_tokens = 8}, scheduled);
 #else
-    serve::schedule(live, {.budget = 8}, counts);
+    serve::schedule(live, {.max_tokens = 8}, counts);
 #endif
 
 #ifdef FORBIDDEN_scheduled_rows_that_are_gone  // expect: constraints not satisfied && borrowed_range

@@ -304,7 +304,7 @@ public:
         if constexpr (std::same_as<Rows, every_row> && is_run<typename Inputs::ids_type>) {
             return std::equal(ids.begin(), ids.end(), ids_.data());  // for 64 bits it is memcmp
         } else {
-            return find_not(0, ids.size(), [&](std::size_t i) { return id(i) == ids[i]; }) == ids.size();
+            return batten::detail::find_not(0, ids.size(), [&](std::size_t i) { return id(i) == ids[i]; }) == ids.size();
         }
     }
     [[nodiscard]] constexpr std::size_t max_blocks() const
