@@ -465,6 +465,23 @@ TEST_CASE("a sequence over its row or over all blocks is an error, not a matter 
     CHECK(over_row.try_append(8)->has_value() == false);
 }
 
+TEST_CASE("the blocks that the most tokens of all would need are as many as they take, not 0")
+{
+    constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+    block_pool pool({.blocks = 10, .block_size = 4});
+    std::vector<block_id> row(8);
+    block_list list(pool, row);
+    CHECK(pool.blocks_for(most) == most / 4 + 1);
+    CHECK(list.blocks_needed(most) == most / 4 + 1);
+    CHECK(list.append(7));
+    CHECK(list.blocks_needed(most) == most / 4 + 1 - 2);
+    CHECK(list.blocks_needed(most - 7) == most / 4 + 1 - 2);
+    CHECK(list.blocks_needed(most - 8) == most / 4 + 1 - 2);
+    CHECK(error_is(list.try_append(most).error()) == error_is(errors::request_over_limit, no_row, most, 32));
+    CHECK(error_is(list.try_truncate(most).error()) == error_is(errors::tokens_missing, no_row, most, 7));
+    CHECK(list.tokens() == 7);
+}
+
 TEST_CASE("a fork of what is not there, or into too short a row, is an error")
 {
     block_pool pool({.blocks = 6, .block_size = 4});

@@ -5,6 +5,7 @@
 
 #include <batten/detail/random.hpp>
 #include <batten/serve/schedule.hpp>
+#include <batten/serve/step.hpp>
 
 #include <algorithm>
 #include <array>
@@ -17,8 +18,8 @@
 namespace serve = batten::serve;
 namespace errors = batten::serve::errors;
 using serve::live_requests;
-using serve::schedule_options;
 using serve::request_order;
+using serve::schedule_options;
 using serve::step_totals;
 using tests::error_is;
 using tests::no_row;
@@ -50,6 +51,73 @@ counts scheduled(const counts& left, const schedule_options& options)
 }
 
 }  // namespace
+
+TEST_CASE("by prompt lengths a generation with drafts is a decode, and gets its token and its drafts before any prompt")
+{
+    // A prompt of 20, and two generations with three drafts each.
+    const counts computed{0, 30, 40}, known{20, 34, 44}, prompts{20, 10, 44 - 20};
+    const auto with_prompts = [&](const schedule_options& options) {
+        counts out(3, -1);
+        const auto totals = serve::schedule(live_requests{computed, known, batten::none, prompts}, options, out);
+        CHECK(totals.prefills + totals.decodes == 3 - static_cast<std::size_t>(std::count(out.begin(), out.end(), 0)));
+        return out;
+    };
+    CHECK(with_prompts({.max_tokens = 12}) == counts{4, 4, 4});
+    CHECK(with_prompts({.max_tokens = 12, .order = request_order::prefill_first}) == counts{12, 0, 0});
+    CHECK(with_prompts({.max_tokens = 12, .order = request_order::as_given}) == counts{12, 0, 0});
+    // Drafts that do not fit are left out, the token and the part of the prompt that comes first are not.
+    CHECK(with_prompts({.max_tokens = 6}) == counts{1, 4, 1});
+    CHECK(with_prompts({.max_tokens = 24, .max_chunk = 2}) == counts{2, 2, 2});
+    // A multiple is one of prompts.
+    CHECK(with_prompts({.max_tokens = 23, .chunk_multiple = 16}) == counts{16, 4, 3});
+    // Without prompt lengths tokens are counted: three prompts.
+    counts out(3, -1);
+    CHECK(serve::schedule(live_requests{computed, known}, {.max_tokens = 12}, out) == step_totals{12, 0, 1});
+    CHECK(out == counts{12, 0, 0});
+}
+
+TEST_CASE("one order, as given, serves requests of both phases as they come")
+{
+    constexpr auto as_given = request_order::as_given;
+    CHECK(scheduled({1, 40, 1, 30, 1}, {.max_tokens = 64, .order = as_given}) == counts{1, 40, 1, 22, 0});
+    CHECK(scheduled({40, 1, 1}, {.max_tokens = 40, .order = as_given}) == counts{40, 0, 0});
+    CHECK(scheduled({40, 0, 1, 1}, {.max_tokens = 34, .max_requests = 2, .order = as_given, .chunk_multiple = 16}) ==
+          counts{32, 0, 1, 0});
+}
+
+TEST_CASE("prompt lengths that are negative, past what is known, or of another number are errors, and nothing is written")
+{
+    const counts computed{0, 30}, known{20, 34};
+    const auto fails = [&](const counts& prompts) {
+        counts out(2, -1);
+        const auto done = serve::try_schedule(live_requests{computed, known, batten::none, prompts}, {.max_tokens = 8}, out);
+        CHECK(out == counts{-1, -1});
+        return error_is(done.error());
+    };
+    CHECK(fails({20, -1}) == error_is(errors::prompt_length_negative, 1, -1, 0, "prompt_lengths"));
+    CHECK(fails({21, 4}) == error_is(errors::prompt_past_end, 0, 21, 20, "prompt_lengths"));
+    CHECK(fails({20}) == error_is(errors::count_mismatch, no_row, 1, 2, "prompt_lengths"));
+}
+
+TEST_CASE("a schedule and the step that it makes agree on which requests are prefills")
+{
+    const tests::ragged tokens{{1}, {1, 2}, {1, 2, 3, 4, 5, 6}, {1, 2, 3, 4}};
+    const counts computed{0, 1, 2, 3}, known{1, 2, 6, 4}, prompts{1, 2, 2, 3};
+    const auto agree = [&](const auto& live, const auto& inputs_of, std::size_t prefills) {
+        counts out(4, -1);
+        const auto totals = serve::schedule(live, {.max_tokens = 100}, out);
+        const serve::step now(inputs_of(out), {});
+        CHECK(totals.prefills == prefills);
+        CHECK(now.prefill_requests() == totals.prefills);
+        CHECK(now.decode_requests() == totals.decodes);
+    };
+    agree(live_requests{computed, known}, [&](const counts& out) { return serve::step_inputs{tokens, computed, out}; }, 2);
+    agree(live_requests{computed, known, batten::none, prompts},
+          [&](const counts& out) {
+              return serve::step_inputs{tokens, computed, out, batten::none, batten::none, prompts};
+          },
+          2);
+}
 
 TEST_CASE("decode first: everyone who decodes gets a token, prompts share what the budget leaves")
 {
