@@ -5,6 +5,7 @@
 
 #include <batten/detail/random.hpp>
 #include <batten/plan/stream.hpp>
+#include <batten/serve/block_list.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
 #include <batten/serve/schedule.hpp>

@@ -5,6 +5,8 @@
 
 #include <batten/plan/edges.hpp>
 #include <batten/plan/histogram.hpp>
+#include <batten/serve/block_list.hpp>
+#include <batten/serve/graphs.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
 #include <batten/serve/schedule.hpp>
