@@ -103,7 +103,7 @@ int main()
         {'D', 4, 14, 1, {11, 12, 13, 14, 15, 16, 51, 52, 53, 54}},  // begins as A; the youngest when blocks run out
         {'E', 8, 5, 1, {61, 62, 63}},                               // comes to a place that someone has left
     };
-    constexpr std::size_t budget = 8;        // tokens of a step, at the most
+    constexpr std::size_t budget = 8;        // the most tokens of a step
     constexpr std::size_t context = 20;      // tokens of a sequence
     constexpr std::size_t places = 6;        // live sequences
     constexpr std::size_t most_samples = 2;  // of a request
@@ -205,7 +205,7 @@ int main()
             }
         }
 
-        // 3. Who may run: the oldest; who has tokens in the cache; others where the pool has blocks for all of theirs, or they
+        // 3. The requests that may run: the oldest; those with tokens in the cache; others where the pool has blocks for all of theirs, or they
         //    would soon be sent back. What another has in the cache of the same beginning is shared, but for the last token:
         //    it is computed, for its logits.
         running.clear();
@@ -236,7 +236,7 @@ int main()
         for (std::size_t i = 0; i < running.size(); ++i)
             while (i < running.size()) {
                 if (const auto change = live[running[i]].blocks.append(scheduled[running[i]])) {
-                    if (change->copy)  // it goes on in a block that others have as well
+                    if (change->copy)  // it writes to a block that others share
                         copies.push_back(*change->copy);
                     break;
                 }
@@ -253,7 +253,7 @@ int main()
             continue;
         const serve::step step(batten::select(serve::step_inputs{tokens, computed, scheduled, blocks, ids}, chosen), options);
 
-        // 7. Its arrays, padded to a graph. Two more are for this loop: who lies in each row, and whose logits count.
+        // 7. Its arrays, padded to a graph. Two more are for this loop: the request of each row, and whether its logits count.
         const serve::padded_size size{.tokens = serve::graph_size(graphs, step.tokens()),
                                     .requests = serve::graph_size(graphs, step.requests())};
         const serve::step_shape shape = serve::write(step, arrays, size, batten::set<serve::request_indices>(who),
@@ -270,7 +270,7 @@ int main()
         const std::vector<std::uint64_t> logits = model.run(arrays, shape);
 
         // 9. What ran is in the cache. Who has all its tokens there gets the next one; the logits in the middle of a prompt
-        //    say nothing. Samples part here, behind the step that computed what they share.
+        //    say nothing. Samples part here, after the step that computed what they share.
         for (std::size_t row = 0; row < chosen.size(); ++row) {
             const std::size_t place = chosen[who[row]];
             sequence& s = live[place];

@@ -52,7 +52,7 @@ live_requests appending(std::initializer_list<int> lengths, std::initializer_lis
     return live_requests(made);
 }
 
-// Block size 4; scheduled 2 and 1 behind 3 and 5 tokens; blocks 7, 2 and 5, 9.
+// Block size 4; scheduled 2 and 1 after 3 and 5 tokens; blocks 7, 2 and 5, 9.
 const live_requests two({{{10, 11, 12, 13, 14}, 3, 2, {7, 2}, 1, 5}, {{20, 21, 22, 23, 24, 25}, 5, 1, {5, 9}, 2, 4}});
 constexpr serve::step_options of_four{.cache = {.blocks = 10, .block_size = 4}};
 
@@ -113,7 +113,7 @@ TEST_CASE("vLLM: pads have slot -1, length 0 and the null block, and query_start
 
 // ---- FlashInfer ------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("FlashInfer: the last of 16, 17 and 32 tokens in pages of 16 lie at 16, 1 and 16, never at 0")
+TEST_CASE("FlashInfer: the last of 16, 17 and 32 tokens in pages of 16 are at 16, 1 and 16, never at 0")
 {
     const live_requests live = appending({1, 15, 16, 17, 32}, {1, 1, 1, 1, 1}, 16);
     std::vector<std::int32_t> qo(6), kv(6), indices(7), last(5);
@@ -157,7 +157,7 @@ TEST_CASE("FlashInfer: a pad has no page, and so last_page_len 0; or the page of
 
 // ---- ONNX Runtime GenAI ----------------------------------------------------------------------------------------------------
 
-TEST_CASE("ONNX Runtime GenAI: past lengths are the tokens in the cache, and the block table is -1 behind a request's last")
+TEST_CASE("ONNX Runtime GenAI: past lengths are the tokens in the cache, and the block table is -1 after a request's last")
 {
     std::vector<std::int64_t> ids(6);
     std::vector<std::int32_t> cumulative(5), past(4), metadata(3);
@@ -215,9 +215,9 @@ line first_of(const std::vector<std::int32_t>& cells, std::size_t n)
 
 }  // namespace
 
-TEST_CASE("TensorRT-LLM: contexts come first, and last_token_ids counts from 1")
+TEST_CASE("TensorRT-LLM: prefills come first, and last_token_ids counts from 1")
 {
-    // A generation with a prompt of 4 and 2 generated tokens, a whole prompt of 3, a chunk of 4 of a prompt of 9 behind 4.
+    // A generation with a prompt of 4 and 2 generated tokens, a whole prompt of 3, a chunk of 4 of a prompt of 9 after 4.
     const live_requests live({{tokens_from(10, 6), 5, 1, {1, 2}, 1, 4},
                               {tokens_from(20, 3), 0, 3, {3}, 2, 3},
                               {tokens_from(30, 9), 4, 4, {4, 5}, 3, 9}});
@@ -241,7 +241,7 @@ TEST_CASE("TensorRT-LLM: contexts come first, and last_token_ids counts from 1")
     CHECK(first_of(memory.past, 5) == line{3, 8, 5, 0, 0});
 }
 
-TEST_CASE("TensorRT-LLM: a context behind a generation, drafts, a chunk that is no multiple of the block are errors")
+TEST_CASE("TensorRT-LLM: a prefill after a decode, drafts, a chunk that is no multiple of the block are errors")
 {
     const live_request generation{tokens_from(10, 6), 5, 1, {1, 2}, 1, 4};
     const live_request chunk{tokens_from(30, 9), 4, 4, {4, 5, 6}, 3, 9};
@@ -368,7 +368,7 @@ TEST_CASE("pads that point to a block which the pool has not reserved are an err
           error_is(errors::pad_block_not_reserved, no_row, 3, 0));
     check_throws({errors::pad_block_not_reserved, no_row, 0, 0, {}}, [&] { serve::write(now, memory.arrays()); });
     CHECK(memory.slots == std::vector<std::int64_t>(8, 99));
-    // The first slot behind the reserved blocks.
+    // The first slot after the reserved blocks.
     const serve::step one_reserved(two.inputs(), of_four);
     std::vector<std::int64_t> slots(3);
     CHECK(serve::try_write(one_reserved, {}, {}, serve::field_array(serve::slot_mapping<>{.pad_slot = 3}, slots)).has_value());

@@ -46,7 +46,7 @@ constexpr int end_of_text = 7;
 struct ask {
     std::vector<int> prompt{};
     std::size_t most_new = 0;
-    std::size_t samples = 0;  // sample s begins with the token that is s-th best behind the prompt, and is greedy from there
+    std::size_t samples = 0;  // sample s begins with the token that is s-th best after the prompt, and is greedy from there
     std::size_t priority = 0;
     ticks arrives = 0;
     std::optional<ticks> deadline{};
@@ -284,7 +284,7 @@ private:
 
     const double* weights_;
     std::size_t block_size_;
-    // Keys and values of each layer, in slots: one more than there are, for who is off by one.
+    // Keys and values of each layer, in slots: one more than there are, for an index that is off by one.
     std::vector<std::vector<vec>> pages_;
 };
 
@@ -398,7 +398,7 @@ private:
 
     std::span<block_id> row(std::size_t r) { return std::span(table_).subspan(r * width_, width_); }
 
-    // ---- who comes and goes
+    // ---- arrivals and departures
 
     void arrive(ticks now)
     {
@@ -560,7 +560,7 @@ private:
             if (scheduled_[r] != 0)
                 chosen.push_back(r);
         if (chosen.empty()) {
-            // The block table does not see that who was preempted misses a step, where there is none.
+            // The block table does not see that a preempted request misses a step, where no step is written.
             step_.block_table.invalidate();
             return;
         }
@@ -672,7 +672,7 @@ private:
 
     const std::vector<ask>& asks_;
     settings how_;
-    std::size_t next_ = 0;  // who has not come yet
+    std::size_t next_ = 0;  // the first that has not arrived
     serve::request_queue<ticks> queue_;
     std::deque<std::size_t> admitted_{};  // they wait for a row
     serve::block_pool pool_;
@@ -736,8 +736,8 @@ TEST_CASE("requests get wrong tokens by a slot off by one, a position of a colum
     CHECK(wrong({.where = broken::slots_off_by_one}) > 0);
     CHECK(wrong({.where = broken::positions_of_columns}) > 0);
     CHECK(wrong({.where = broken::copies_not_made}) > 0);
-    // The library refuses pads in a block that is not reserved (see compute), so they are put there behind its back; where it
-    // is reserved they harm nobody.
+    // The library refuses pads in a block that is not reserved (see compute), so they are put there after its write; in a
+    // reserved block they do no harm.
     CHECK(wrong({.reserved = 0}) == 0);
     CHECK(wrong({.reserved = 0, .where = broken::pads_in_live_block}) > 0);
     CHECK(wrong({.reserved = 1, .where = broken::pads_in_live_block}) == 0);

@@ -94,7 +94,7 @@ TEST_CASE("several blocks are given together or not at all")
     CHECK(pool.allocate(std::span<block_id>()));
 }
 
-TEST_CASE("a block is free again when the last of its holders releases it")
+TEST_CASE("a block is free again when its last reference is released")
 {
     block_pool pool({.blocks = 3, .block_size = 16});
     CHECK(pool.allocate() == 1);
@@ -107,7 +107,7 @@ TEST_CASE("a block is free again when the last of its holders releases it")
     CHECK(pool.free_blocks() == 2);
 }
 
-TEST_CASE("several blocks are released together or, where nobody holds one of them, not at all")
+TEST_CASE("several blocks are released together or, where one of them has no reference, not at all")
 {
     block_pool pool({.blocks = 6, .block_size = 16});
     std::vector<block_id> blocks(4);
@@ -129,7 +129,7 @@ TEST_CASE("several blocks are released together or, where nobody holds one of th
     CHECK(drawn(pool) == std::vector<block_id>{4, 2, 3, 1, 5});
 }
 
-TEST_CASE("as many hold a block as 16 bits count, and nobody more")
+TEST_CASE("a block has as many references as 16 bits count, and no more")
 {
     block_pool pool({.blocks = 2, .block_size = 16});
     CHECK(pool.allocate() == 1);
@@ -287,7 +287,7 @@ TEST_CASE("a fork shares all blocks, and the first to write in a shared last blo
     CHECK(left.append(0) == append_result{2, 0, {}});  // nothing is written, nothing copied
     CHECK(parent.append(1) == append_result{1, 1, block_copy{2, 3}});
     CHECK(right.append(3) == append_result{1, 2, block_copy{2, 4}});
-    CHECK(left.append(1) == append_result{2, 0, {}});  // nobody else holds block 2 any more
+    CHECK(left.append(1) == append_result{2, 0, {}});  // block 2 has no other reference any more
     CHECK(rows == std::vector<block_id>{1, 3, -1, -1, 1, 2, -1, -1, 1, 4, 5, -1});
 }
 
@@ -305,7 +305,7 @@ TEST_CASE("full blocks that are shared are never copied")
     CHECK(pool.ref_count(2) == 2);
 }
 
-TEST_CASE("a fork of a prefix that ends within a block copies that block before it goes on")
+TEST_CASE("a fork of a prefix that ends within a block copies that block before it is written")
 {
     block_pool pool({.blocks = 10, .block_size = 4});
     std::vector<block_id> first(4, -1);
@@ -404,7 +404,7 @@ TEST_CASE("a fork of a block that as many hold as can is an error, and nothing i
     pool.release(std::vector<block_id>(65534, 2));
 }
 
-TEST_CASE("truncate gives back the blocks behind, and writing goes on where it cut, on a copy where the block is shared")
+TEST_CASE("truncate releases the blocks after the cut, and append continues there, on a copy where the block is shared")
 {
     block_pool pool({.blocks = 10, .block_size = 4});
     std::vector<block_id> first(4, -1);

@@ -119,7 +119,7 @@ TEST_CASE("a schedule and the step that it makes agree on which requests are pre
           2);
 }
 
-TEST_CASE("decode first: everyone who decodes gets a token, prompts share what the budget leaves")
+TEST_CASE("decode first: every decode gets a token, prompts share the tokens that are left")
 {
     CHECK(scheduled({40, 1, 1, 30, 1}, {.max_tokens = 64}) == counts{40, 1, 1, 21, 1});
     CHECK(scheduled({40, 1, 1, 30, 1}, {.max_tokens = 20}) == counts{17, 1, 1, 0, 1});
@@ -127,7 +127,7 @@ TEST_CASE("decode first: everyone who decodes gets a token, prompts share what t
     CHECK(scheduled({1, 40, 1, 30, 1}, {.max_tokens = 2}) == counts{1, 0, 1, 0, 0});
 }
 
-TEST_CASE("context first: prompts are served first, who decodes gets what they leave")
+TEST_CASE("prefill first: prompts are served first, decodes get the tokens that are left")
 {
     const auto first = request_order::prefill_first;
     CHECK(scheduled({40, 1, 1, 30, 1}, {.max_tokens = 72, .order = first}) == counts{40, 1, 1, 30, 0});
@@ -165,14 +165,14 @@ TEST_CASE("a chunk is a multiple of the block, unless it is the last of its prom
     CHECK(scheduled({100, 20, 100}, {.max_tokens = 64, .max_chunk = 30, .chunk_multiple = 16}) == counts{16, 20, 16});
 }
 
-TEST_CASE("a prompt that finds no room for a chunk keeps those behind it from overtaking")
+TEST_CASE("a prompt that finds no room for a chunk keeps those after it from overtaking")
 {
     CHECK(scheduled({1, 1, 100, 3}, {.max_tokens = 17, .chunk_multiple = 16}) == counts{1, 1, 0, 0});
     CHECK(scheduled({1, 1, 100, 3}, {.max_tokens = 18, .chunk_multiple = 16}) == counts{1, 1, 16, 0});
     CHECK(scheduled({1, 1, 15, 3}, {.max_tokens = 17, .chunk_multiple = 16}) == counts{1, 1, 15, 0});
 }
 
-TEST_CASE("a prompt of one token is a prompt, and overtakes nobody")
+TEST_CASE("a prompt of one token is a prompt, and overtakes none")
 {
     const counts computed{1, 0, 0};
     const counts known{2, 100, 1};
@@ -184,14 +184,14 @@ TEST_CASE("a prompt of one token is a prompt, and overtakes nobody")
     CHECK(out == counts{1, 0, 0});
 }
 
-TEST_CASE("who waits for a token gets none, and a step without requests has no tokens")
+TEST_CASE("a request that waits for its next token gets none, and a step without requests has no tokens")
 {
     CHECK(scheduled({0, 5, 0, 1}, {.max_tokens = 10, .max_requests = 2}) == counts{0, 5, 0, 1});
     CHECK(scheduled({0, 0}, {.max_tokens = 10}) == counts{0, 0});
     CHECK(scheduled({}, {.max_tokens = 10}).empty());
 }
 
-TEST_CASE("the order of arrival is the one that is given, who is not in it waits, and twice counts once")
+TEST_CASE("the order of arrival is the given one: a request that is not in it waits, and twice counts once")
 {
     const counts computed{0, 0, 0, 7};
     const counts known{30, 30, 30, 8};
@@ -206,7 +206,7 @@ TEST_CASE("the order of arrival is the one that is given, who is not in it waits
     CHECK(with({}, 41) == counts{0, 0, 0, 0});
 }
 
-TEST_CASE("counts may lie in the caller's own structures, and be integers of any type")
+TEST_CASE("counts may be in the caller's own structures, and be integers of any type")
 {
     struct live {
         std::uint8_t computed;
@@ -219,7 +219,7 @@ TEST_CASE("counts may lie in the caller's own structures, and be integers of any
     const auto totals = serve::schedule(live_requests{computed, known}, {.max_tokens = 65535}, out);
     CHECK(totals == step_totals{65535, 1, 1});
     CHECK(totals.requests() == 2);
-    CHECK(out == std::array<std::uint16_t, 3>{1, 65534, 9});  // elements behind the requests are left alone
+    CHECK(out == std::array<std::uint16_t, 3>{1, 65534, 9});  // elements after the requests are left alone
 }
 
 // ---- errors -------------------------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ TEST_CASE("a schedule is what serving one request after the other gives, whateve
         });
         counts expected(n, 0);
         std::size_t tokens = 0, requests = 0;
-        // The first who has tokens to compute has its part, and more of it when it is its turn.
+        // The first request with tokens to compute has its share, and more in its turn.
         if (const auto first = std::find_if(order.begin(), order.end(), [&](std::size_t r) { return left(r) != 0; });
             first != order.end()) {
             tokens = is_decode(*first) ? 1 : std::min(left(*first), options.chunk_multiple);
@@ -415,7 +415,7 @@ const auto look_away = [](const std::vector<life>&, const counts&, const step_to
 
 }  // namespace
 
-TEST_CASE("in every step the oldest goes on, decodes or prompts before the others as it is asked, the oldest of them first")
+TEST_CASE("in every step the oldest gets tokens, decodes or prompts before the others as it is asked, the oldest of them first")
 {
     for (const std::size_t budget : {17U, 24U, 64U})
         for (const request_order order : {request_order::decode_first, request_order::prefill_first}) {
@@ -441,7 +441,7 @@ TEST_CASE("in every step the oldest goes on, decodes or prompts before the other
         }
 }
 
-TEST_CASE("nobody waits forever: a request ends in fewer steps than it and those before it have tokens")
+TEST_CASE("no request waits forever: it ends in fewer steps than it and those before it have tokens")
 {
     // Each step serves the oldest of those that are live: itself, or one of the 19 that came before it.
     constexpr std::size_t bound = slots * (longest_prompt + longest_answer);
@@ -457,7 +457,7 @@ TEST_CASE("nobody waits forever: a request ends in fewer steps than it and those
 
 TEST_CASE("no endless stream of others keeps a request waiting: of short prompts, of prompts alone, of all but computed ones")
 {
-    // The first request is served among newcomers of one kind, whoever ends is followed by the next. Steps until it has ended.
+    // The first request is served among newcomers of one kind, a request that ends is followed by the next. Steps until it has ended.
     const auto steps_of_first = [](life first, const life& newcomer, std::size_t live_ones, const schedule_options& options) {
         std::vector<life> live{first};
         for (std::size_t step = 1; step <= 100'000; ++step) {

@@ -177,7 +177,7 @@ TEST_CASE("a step of no requests has no tokens, and query_start_loc is {0}")
     const written_arrays found = write_all(now, 0);
     CHECK(found.query_start_loc == line{0});
     CHECK(found.key_start_loc == line{0});
-    // A pad's last token would lie before the first.
+    // A pad's last token would be before the first.
     CHECK(write_all(now, 0, {.tokens = 0, .requests = 2}).logits == line{0, 0});
 }
 
@@ -324,14 +324,14 @@ TEST_CASE("a step writes no column of the block table whose tokens were computed
     step();
     CHECK(table.row(0) == line{1, 2, 3, -1, -1, -1});
     CHECK(table.row(1) == line{11, 12, 13, 14, -1, -1});
-    // Whatever lies in the columns that are done with stays there.
+    // What is in columns of computed tokens stays there.
     for (std::size_t r = 0; r < 3; ++r)
         table.rows_of.table()(r, 0) = table.rows_of.table()(r, 1) = 77;
     step();
     step();
     CHECK(table.row(0) == line{77, 77, 3, 4, -1, -1});
     CHECK(table.row(1) == line{77, 77, 13, 14, -1, -1});
-    // Until another request comes, or someone says that they are no longer what they were.
+    // Until another request takes the row, or the row is invalidated.
     requests[0].id = 9;
     table.rows_of.invalidate(2);
     step();
@@ -668,7 +668,7 @@ TEST_CASE("a scheduled token in a block outside of the pool, or in a reserved on
         requests[2].blocks[1] = block;
         CHECK(step_error(live_requests(requests).inputs(), options) == error_is(code, 2, block, limit));
     }
-    // Blocks of tokens that were computed before are nobody's business: a window may have cast them off.
+    // Blocks of tokens that were computed before are not checked: a window may have freed them.
     std::vector<live_request> requests = three;
     requests[2].blocks[0] = 0;
     CHECK(serve::try_step(live_requests(requests).inputs(), of_four).has_value());
@@ -713,7 +713,7 @@ TEST_CASE("arrays of other lengths, prompts longer than their request, rows that
           error_is(errors::span_too_small, 0, 21, 20, "token_rows"));
 }
 
-TEST_CASE("a block size of 0, a pool without blocks, a context of nothing are errors of the options")
+TEST_CASE("a block size of 0, a pool without blocks, a maximum context of 0 are errors of the options")
 {
     const live_requests live(three);
     serve::step_options options = of_four;
