@@ -5,6 +5,7 @@
 
 #include <batten/detail/random.hpp>
 #include <batten/plan/stream.hpp>
+#include <batten/serve/block_list.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
 #include <batten/serve/schedule.hpp>
@@ -208,7 +209,7 @@ void run_schedule(const settings& with, results_file& results, const std::string
         known[r] = r < decodes ? 1025 : 4000;
     }
     const auto ours = [&](std::size_t) {
-        benchmark::DoNotOptimize(serve::schedule(serve::live_requests{computed, known}, {.budget = budget}, scheduled));
+        benchmark::DoNotOptimize(serve::schedule(serve::live_requests{computed, known}, {.max_tokens = budget}, scheduled));
     };
     // In the order in which they lie, which is what decode first comes to here.
     const auto by_hand = [&](std::size_t) {

@@ -186,13 +186,13 @@ void run_steps(const settings& with, results_file& results, const std::string& n
     step_memory hand_memory(of);
     step_memory batten_memory(of);
     std::vector<std::uint64_t> table_ids(requests);
-    std::vector<serve::block_row_state> states(requests);
+    std::vector<serve::block_table_row_state> states(requests);
     const batten::matrix_view<std::int32_t> cells(batten_memory.table.data(), requests, of.max_blocks, of.max_blocks);
-    serve::block_rows<std::int32_t> table(cells, table_ids, states);
+    serve::block_table_buffer<std::int32_t> table(cells, table_ids, states);
     const std::span tokens_of(of.tokens.data(), requests * of.max_context);
     const batten::strided_sequences known(tokens_of, of.max_context, of.lengths);
     const batten::matrix_view<const std::int32_t> blocks(of.blocks.data(), requests, of.max_blocks, of.max_blocks);
-    const serve::step_options options{.block_size = block_size, .blocks = of.pool()};
+    const serve::step_options options{.cache = {.blocks = of.pool(), .block_size = block_size}};
 
     const auto hand = [&](std::size_t s) { by_hand(of, of.computed[s], of.scheduled[s], hand_memory); };
     const auto batten_step = [&](std::size_t s) {

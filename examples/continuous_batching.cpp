@@ -103,14 +103,14 @@ int main()
         {'D', 4, 14, 1, {11, 12, 13, 14, 15, 16, 51, 52, 53, 54}},  // begins as A; the youngest when blocks run out
         {'E', 8, 5, 1, {61, 62, 63}},                               // comes to a place that someone has left
     };
-    constexpr std::size_t budget = 8;        // tokens of a step, at the most
+    constexpr std::size_t budget = 8;        // the most tokens of a step
     constexpr std::size_t context = 20;      // tokens of a sequence
     constexpr std::size_t places = 6;        // live sequences
     constexpr std::size_t most_samples = 2;  // of a request
 
     // One request leaves the queue at a time: steps need no others of its length. Block 0 is reserved, for pads to point at.
     serve::request_queue<int> queue({.edges = {context}, .max_rows = 1, .capacity = 8});
-    serve::block_pool pool({.blocks = 1 + 12, .block_size = 4, .reserved = 1});
+    serve::block_pool pool({.blocks = 1 + 12, .block_size = 4, .reserved_blocks = 1});
     serve::step_options options = serve::step_options_of(pool);
     options.order = serve::request_order::decode_first;  // as some attention kernels want it
     paged_model model(pool);
@@ -130,14 +130,14 @@ int main()
 
     // The arrays, as large as the largest graph: a captured graph reads the same memory in every step. The block table has
     // notes, so that of a request that stays only new blocks are written.
-    const std::vector<std::size_t> graphs = batten::plan::vllm_graph_sizes(budget);
+    const std::vector<std::size_t> graphs = serve::vllm_graph_sizes(budget);
     const std::size_t most = graphs.back();
     std::vector<std::int32_t> input_ids(most), query_start_loc(most + 1), seq_lens(most), logits_indices(most);
     std::vector<std::int64_t> positions(most), slot_mapping(most);
     std::vector<std::int32_t> device_table(most * columns);
     std::vector<std::uint64_t> device_ids(most);
-    std::vector<serve::block_row_state> device_states(most);
-    serve::block_rows<std::int32_t> block_table({device_table.data(), most, columns, columns}, device_ids, device_states);
+    std::vector<serve::block_table_row_state> device_states(most);
+    serve::block_table_buffer<std::int32_t> block_table({device_table.data(), most, columns, columns}, device_ids, device_states);
     const serve::vllm_v1 arrays{.input_ids = input_ids, .positions = positions, .slot_mapping = slot_mapping,
                                 .query_start_loc = query_start_loc, .seq_lens = seq_lens, .logits_indices = logits_indices,
                                 .block_table = block_table};
@@ -205,7 +205,7 @@ int main()
             }
         }
 
-        // 3. Who may run: the oldest; who has tokens in the cache; others where the pool has blocks for all of theirs, or they
+        // 3. The requests that may run: the oldest; those with tokens in the cache; others where the pool has blocks for all of theirs, or they
         //    would soon be sent back. What another has in the cache of the same beginning is shared, but for the last token:
         //    it is computed, for its logits.
         running.clear();
@@ -219,7 +219,7 @@ int main()
                     const auto same = std::ranges::mismatch(s.tokens, other.tokens).in1 - s.tokens.begin();
                     const auto shared = std::min({static_cast<std::size_t>(same), other.computed, s.tokens.size() - 1});
                     if (shared > s.computed) {
-                        s.blocks.assign(other.blocks, shared);
+                        s.blocks.fork_from(other.blocks, shared);
                         s.computed = shared;
                     }
                 }
@@ -228,7 +228,7 @@ int main()
         }
 
         // 4. How many tokens of each: one where it decodes, of prompts what the budget has left.
-        serve::schedule(serve::live_requests{computed, known, running}, {.budget = budget}, scheduled);
+        serve::schedule(serve::live_requests{computed, known, running}, {.max_tokens = budget}, scheduled);
 
         // 5. Blocks for them, the oldest first. Where there are none, the youngest gives back its own: it is computed again
         //    later, its answer so far as if it were prompt.
@@ -236,7 +236,7 @@ int main()
         for (std::size_t i = 0; i < running.size(); ++i)
             while (i < running.size()) {
                 if (const auto change = live[running[i]].blocks.append(scheduled[running[i]])) {
-                    if (change->copy)  // it goes on in a block that others have as well
+                    if (change->copy)  // it writes to a block that others share
                         copies.push_back(*change->copy);
                     break;
                 }
@@ -253,11 +253,11 @@ int main()
             continue;
         const serve::step step(batten::select(serve::step_inputs{tokens, computed, scheduled, blocks, ids}, chosen), options);
 
-        // 7. Its arrays, padded to a graph. Two more are for this loop: who lies in each row, and whose logits count.
-        const serve::step_size size{.tokens = serve::graph_size(graphs, step.tokens()),
+        // 7. Its arrays, padded to a graph. Two more are for this loop: the request of each row, and whether its logits count.
+        const serve::padded_size size{.tokens = serve::graph_size(graphs, step.tokens()),
                                     .requests = serve::graph_size(graphs, step.requests())};
-        const serve::step_shape shape = serve::write(step, arrays, size, serve::arrays::request_order(who),
-                                                     serve::arrays::is_complete(is_complete));
+        const serve::step_shape shape = serve::write(step, arrays, size, batten::set<serve::request_indices>(who),
+                                                     batten::set<serve::is_complete>(is_complete));
         std::cout << "step " << now << ':';
         for (std::size_t row = 0; row < chosen.size(); ++row)
             std::cout << ' ' << name(chosen[who[row]]) << '+' << scheduled[chosen[who[row]]];
@@ -270,7 +270,7 @@ int main()
         const std::vector<std::uint64_t> logits = model.run(arrays, shape);
 
         // 9. What ran is in the cache. Who has all its tokens there gets the next one; the logits in the middle of a prompt
-        //    say nothing. Samples part here, behind the step that computed what they share.
+        //    say nothing. Samples part here, after the step that computed what they share.
         for (std::size_t row = 0; row < chosen.size(); ++row) {
             const std::size_t place = chosen[who[row]];
             sequence& s = live[place];
@@ -279,7 +279,7 @@ int main()
                 continue;
             for (std::size_t other = 0; other < places; ++other)
                 if (sequence& twin = live[other]; twin.request == s.request && twin.tokens.empty()) {
-                    twin.blocks.assign(s.blocks);  // a fork, in the row that it has
+                    twin.blocks.fork_from(s.blocks);  // a fork, in the row that it has
                     twin.tokens = s.tokens;
                     twin.computed = s.computed;
                     order.push_back(other);

@@ -5,6 +5,8 @@
 
 #include <batten/plan/edges.hpp>
 #include <batten/plan/histogram.hpp>
+#include <batten/serve/block_list.hpp>
+#include <batten/serve/graphs.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
 #include <batten/serve/schedule.hpp>
@@ -191,7 +193,7 @@ public:
           columns_(pool_.blocks_for(chosen.context)),
           table_(chosen.live * columns_, batten::serve::block_id{0}),
           answered_(requests.size(), std::size_t{0}),
-          graphs_(batten::plan::vllm_graph_sizes(chosen.live))
+          graphs_(batten::serve::vllm_graph_sizes(chosen.live))
     {
         for (std::size_t row = chosen.live; row-- > 0;)
             free_rows_.push_back(row);
@@ -276,7 +278,7 @@ private:
     void step()
     {
         scheduled_.assign(live_.size(), std::size_t{0});
-        const batten::serve::schedule_options options{.budget = chosen_.budget, .chunk_multiple = chosen_.block};
+        const batten::serve::schedule_options options{.max_tokens = chosen_.budget, .chunk_multiple = chosen_.block};
         auto totals = batten::serve::schedule(batten::serve::live_requests{computed_, known_}, options, scheduled_);
         make_room(totals);
 

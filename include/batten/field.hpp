@@ -61,6 +61,9 @@ public:
     template <fixed_string Name>
     static constexpr bool has_column = Bundle::template has_column<Name>;
 
+    // What the collator was given, for fields that read more than tokens and columns: those of a layout of your own.
+    [[nodiscard]] constexpr const Bundle& inputs() const noexcept { return *in_; }
+
     // The kept tokens: `kept` of them; the first `length` have a column.
     [[nodiscard]] constexpr auto tokens() const { return in_->tokens(sequence).subspan(source_begin, kept); }
 
@@ -169,6 +172,19 @@ concept segment_field =
 //     needs_one_row         it makes sense in one row alone, as cu_seqlens does: refused with a layout that is not is_one_row
 //     needs_pads_last       it needs all pads of a row after its tokens: refused with a side that is not pads_come_last
 //     counts_pad_segments   a segment field has an element for the trailing pads, too, where they are a segment of their own
+//
+// Both kinds are written in steps of a server, too (serve/arrays.hpp), where `now` is a step. Optional members for them:
+//
+//     void write_one_each(const auto& now, std::span<value_type> out) const;       the whole step, where each request takes one
+//                                                                                  token: the loop that matters for speed
+//     bool fits_step(const auto& now) const;                                       whether no request can fail check_segment, so
+//                                                                                  that requests are not checked one by one
+//     bool check_step(const auto& now, error&) const;                              once a step, before its requests
+//
+// and of a segment field, for requests that are pads; without them their elements are 0:
+//
+//     void write_pad(const auto& now, const segment& pad, std::size_t index, std::span<value_type> out) const;
+//     bool check_pad(const auto& now, const segment& pad, error&) const;           for the last pad, before the first write
 template <class Field>
 concept any_field = cell_field<Field> || segment_field<Field>;
 
@@ -252,10 +268,20 @@ constexpr bool check_values([[maybe_unused]] std::span<const Source> values, [[m
     }
 }
 
+// Whether T holds n exactly: floating-point types do up to 2^digits.
+template <class T>
+constexpr bool holds_count(std::size_t n) noexcept
+{
+    if constexpr (std::is_floating_point_v<T>)
+        return std::numeric_limits<T>::digits >= 64 || n <= std::uint64_t{1} << std::numeric_limits<T>::digits;
+    else
+        return integer(n).fits<T>();
+}
+
 template <class T>
 constexpr bool check_count(std::size_t value, std::size_t row, std::string_view name, error& reason)
 {
-    return integer(value).fits<T>() || fail(reason, error::of_row(errors::value_not_representable, row, value, {}, name));
+    return holds_count<T>(value) || fail(reason, error::of_row(errors::value_not_representable, row, value, {}, name));
 }
 
 template <class T>

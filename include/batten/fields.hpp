@@ -3,6 +3,7 @@
 #ifndef BATTEN_FIELDS_HPP_INCLUDED
 #define BATTEN_FIELDS_HPP_INCLUDED
 
+#include <batten/detail/loops.hpp>
 #include <batten/detail/simd.hpp>
 #include <batten/error.hpp>
 #include <batten/field.hpp>
@@ -45,6 +46,17 @@ struct token_ids {
     constexpr bool check_segment(const auto& segment, error& reason) const
     {
         return detail::check_values<T>(input(segment), segment.row, segment.source_begin, name, reason);
+    }
+
+    constexpr void write_one_each(const auto& now, std::span<T> out) const
+    {
+        const auto list = now.list();  // a copy, so that the loop keeps it in registers
+        detail::visit_each(out.size(), [&](std::size_t i) { out[i] = static_cast<T>(list.tokens(i)[list.computed(i)]); });
+    }
+    template <class Step>
+    constexpr bool fits_step(const Step& /*now*/) const noexcept
+    {
+        return detail::holds_all<T, typename Step::token_type>();
     }
 
 private:
@@ -124,6 +136,20 @@ struct position_ids {
         } else {
             return true;
         }
+    }
+
+    constexpr void write_one_each(const auto& now, std::span<T> out) const
+    {
+        const auto list = now.list();
+        if constexpr (requires { list.computed_run(); })
+            cells::convert(list.computed_run(), out);
+        else
+            for (std::size_t i = 0; i < out.size(); ++i)
+                out[i] = static_cast<T>(list.computed(i));
+    }
+    constexpr bool fits_step(const auto& now) const
+    {
+        return !needs_pads_last && (now.requests() == 0 || detail::holds_count<T>(now.max_seq_len() - 1));
     }
 };
 
@@ -292,7 +318,8 @@ private:
 
 namespace detail {
 
-// A segment field of one count a segment; Count says which.
+// A segment field of one count for each segment. Count::of(segment) is the count; in a step, most(now) is at least the count of
+// every request, and of_pad(now, pad) is the count of a request that is a pad.
 template <class T, class Count>
 struct segment_count {
     using value_type = T;
@@ -310,11 +337,29 @@ struct segment_count {
         else
             return true;
     }
+
+    constexpr bool fits_step(const auto& now) const
+        requires requires { Count::most(now); }
+    {
+        return holds_count<T>(Count::most(now));
+    }
+    constexpr void write_pad(const auto& now, const segment& pad, std::size_t index, std::span<T> out) const
+        requires requires { Count::of_pad(now, pad); }
+    {
+        out[index] = static_cast<T>(Count::of_pad(now, pad));
+    }
+    constexpr bool check_pad(const auto& now, const segment& pad, error& reason) const
+        requires requires { Count::of_pad(now, pad); }
+    {
+        return check_count<T>(Count::of_pad(now, pad), error::no_row, name, reason);
+    }
 };
 
 struct count_length {
     static constexpr std::string_view name = "lengths";
     static constexpr std::size_t of(const auto& segment) { return segment.length; }
+    static constexpr std::size_t of_pad(const auto& /*now*/, const segment& pad) { return pad.length; }
+    static constexpr std::size_t most(const auto& now) { return now.max_query_len(); }
 };
 struct count_truncated {
     static constexpr std::string_view name = "truncated_tokens";
@@ -336,7 +381,8 @@ struct count_targets {
 }  // namespace detail
 
 // Columns with a real token.
-template <integer_number T = std::int64_t>
+template <class T = std::int64_t>
+    requires integer_number<T> || std::floating_point<T>
 struct lengths : detail::segment_count<T, detail::count_length> {};
 
 // Tokens that truncation dropped.
@@ -357,7 +403,8 @@ struct target_counts : detail::segment_count<T, detail::count_targets> {};
 
 // The columns at which the segments of a varlen batch begin, and at which the last one ends: segments + 1 entries, from 0, as
 // variable-length attention kernels take them. Trailing pads that are a segment of their own have an entry, too.
-template <integer_number T = std::int32_t>
+template <class T = std::int32_t>
+    requires integer_number<T> || std::floating_point<T>
 struct cu_seqlens {
     using value_type = T;
     static constexpr std::string_view name = "cu_seqlens";
@@ -379,6 +426,20 @@ struct cu_seqlens {
     constexpr bool check_tail(const pad_run& tail, error& reason) const
     {
         return detail::check_count<T>(end_of(tail), tail.row, name, reason);
+    }
+
+    constexpr void write_one_each(const auto& now, std::span<T> out) const
+    {
+        cells::iota(out.subspan(1, now.requests()), std::size_t{1});
+    }
+    constexpr bool fits_step(const auto& now) const { return detail::holds_count<T>(now.tokens()); }
+    constexpr void write_pad(const auto& /*now*/, const segment& pad, std::size_t index, std::span<T> out) const
+    {
+        out[index + 1] = static_cast<T>(pad.first_column + pad.length);
+    }
+    constexpr bool check_pad(const auto& /*now*/, const segment& pad, error& reason) const
+    {
+        return detail::check_count<T>(pad.first_column + pad.length, error::no_row, name, reason);
     }
 
 private:

@@ -241,25 +241,27 @@ public:
     // Whether sequence r fits its row. What a collator asks before it reads the sequence.
     [[nodiscard]] constexpr bool check(std::size_t r, error& reason) const noexcept
     {
-        return static_cast<std::size_t>(lengths_[r]) <= longest_ || explain(r, reason);  // a negative length is over any
+        return static_cast<std::size_t>(lengths_[r]) <= longest_ || explain(*this, r, reason);  // a negative one is over any
     }
 
     [[nodiscard]] constexpr auto begin() const noexcept { return detail::index_iterator<strided_sequences>(this, 0); }
     [[nodiscard]] constexpr auto end() const noexcept { return detail::index_iterator<strided_sequences>(this, size()); }
 
 private:
-    constexpr bool explain(std::size_t r, error& reason) const noexcept
+    // By value and not inlined, so that a loop that asks check for each sequence can keep this object in registers.
+    [[gnu::noinline]] static constexpr bool explain(strided_sequences all, std::size_t r, error& reason) noexcept
     {
-        if (std::cmp_less(lengths_[r], 0))
-            return detail::fail(reason, error::of_row(errors::length_negative, r, lengths_[r]));
-        if (longest_ != row_stride_) {
+        const auto length = all.lengths_[r];
+        if (std::cmp_less(length, 0))
+            return detail::fail(reason, error::of_row(errors::length_negative, r, length));
+        if (all.longest_ != all.row_stride_) {
             std::size_t needed = 0;
-            if (!detail::multiply(row_stride_, lengths_.size(), needed))
-                return detail::fail(reason, error::of_row(errors::size_overflow, r, lengths_.size(), row_stride_));
+            if (!detail::multiply(all.row_stride_, all.size(), needed))
+                return detail::fail(reason, error::of_row(errors::size_overflow, r, all.size(), all.row_stride_));
             return detail::fail(reason,
-                                error::of_row(errors::span_too_small, r, needed, tokens_.size(), "strided_sequences"));
+                                error::of_row(errors::span_too_small, r, needed, all.tokens_.size(), "strided_sequences"));
         }
-        return detail::fail(reason, error::of_row(errors::row_over_limit, r, lengths_[r], row_stride_));
+        return detail::fail(reason, error::of_row(errors::row_over_limit, r, length, all.row_stride_));
     }
 
     std::span<const T> tokens_{};

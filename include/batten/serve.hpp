@@ -5,10 +5,16 @@
 
 #include <batten/serve/arrays.hpp>
 #include <batten/serve/backends.hpp>
+#include <batten/serve/block_list.hpp>
+#include <batten/serve/block_table.hpp>
+#include <batten/serve/cache.hpp>
 #include <batten/serve/decode.hpp>
 #include <batten/serve/errors.hpp>
+#include <batten/serve/fields.hpp>
+#include <batten/serve/graphs.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
+#include <batten/serve/requests.hpp>
 #include <batten/serve/schedule.hpp>
 #include <batten/serve/step.hpp>
 

@@ -3,6 +3,7 @@
 // decode.
 #include <batten/serve/backends.hpp>
 #include <batten/serve/decode.hpp>
+#include <batten/serve/block_list.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
 #include <batten/serve/schedule.hpp>
@@ -90,7 +91,7 @@ void steps()
     const std::vector<float> floats{1.0F, 1.0F};
     const std::vector<int> held{1, 2};
     const matrix_view<const int> blocks(held.data(), 2, 1, 1);
-    const serve::step_options options{.blocks = 4, .order = serve::request_order::context_first};
+    const serve::step_options options{.cache = {.blocks = 4}, .order = serve::request_order::prefill_first};
 
     // ---- what a step is made of ----
 
@@ -118,6 +119,14 @@ void steps()
 #else
     static_cast<void>(serve::step(batten::select(serve::step_inputs{ids, computed, scheduled}, order), options));
 #endif
+
+#ifdef FORBIDDEN_counts_of_a_step_that_are_gone  // expect: deleted && borrowed
+    const serve::step_inputs gone{ids, std::vector<int>{2, 0}, scheduled};
+#else
+    const std::vector<int> as_computed{2, 0};
+    const serve::step_inputs gone{ids, as_computed, scheduled};
+#endif
+    static_cast<void>(gone);
 
 #ifdef FORBIDDEN_blocks_that_are_no_matrix  // expect: step_inputs: .blocks must be a matrix_view of integers
     static_cast<void>(serve::step(serve::step_inputs{ids, computed, scheduled, held}, options));
@@ -160,44 +169,63 @@ void steps()
     std::vector<std::int32_t> out(2);
     std::vector<std::int64_t> wide(2);
 #ifdef FORBIDDEN_slot_mapping_without_blocks  // expect: add step_inputs{..., .blocks = ...}
-    serve::write(bare, {}, {}, serve::arrays::slot_mapping(wide));
+    serve::write(bare, {}, {}, set<serve::slot_mapping>(wide));
 #else
-    serve::write(paged, {}, {}, serve::arrays::slot_mapping(wide));
+    serve::write(paged, {}, {}, set<serve::slot_mapping>(wide));
 #endif
 
 #ifdef FORBIDDEN_page_indices_without_blocks  // expect: add step_inputs{..., .blocks = ...}
-    serve::write(bare, {}, {}, serve::arrays::page_indices(out));
+    serve::write(bare, {}, {}, serve::page_indices(out));
 #else
-    serve::write(paged, {}, {}, serve::arrays::page_indices(out));
+    serve::write(paged, {}, {}, serve::page_indices(out));
 #endif
 
     std::vector<std::uint64_t> who(2);
-    std::vector<serve::block_row_state> states(2);
-#ifdef FORBIDDEN_block_rows_of_floats  // expect: constraints not satisfied && block_rows
+    std::vector<serve::block_table_row_state> states(2);
+#ifdef FORBIDDEN_block_table_buffer_of_floats  // expect: constraints not satisfied && block_table_buffer
     std::vector<float> table(2);
-    serve::block_rows rows(matrix_view<float>(table.data(), 2, 1, 1), who, states);
+    serve::block_table_buffer rows(matrix_view<float>(table.data(), 2, 1, 1), who, states);
 #else
     std::vector<std::int32_t> table(2);
-    serve::block_rows rows(matrix_view<std::int32_t>(table.data(), 2, 1, 1), who, states);
+    serve::block_table_buffer rows(matrix_view<std::int32_t>(table.data(), 2, 1, 1), who, states);
 #endif
 
 #ifdef FORBIDDEN_block_table_without_blocks  // expect: add step_inputs{..., .blocks = ...}
-    serve::write(bare, {}, {}, serve::arrays::block_table(rows));
+    serve::write(bare, {}, {}, serve::block_table(rows));
 #else
-    serve::write(named, {}, {}, serve::arrays::block_table(rows));
+    serve::write(named, {}, {}, serve::block_table(rows));
 #endif
 
 #ifdef FORBIDDEN_block_table_without_ids  // expect: which request is which: add step_inputs{..., .ids = ...}
-    serve::write(paged, {}, {}, serve::arrays::block_table(rows));
+    serve::write(paged, {}, {}, serve::block_table(rows));
 #else
-    serve::write(named, {}, {}, serve::arrays::block_table(rows));
+    serve::write(named, {}, {}, serve::block_table(rows));
 #endif
 
-#ifdef FORBIDDEN_array_of_const  // expect: the memory is const, an array is written to it
+#ifdef FORBIDDEN_array_of_const  // expect: the span is const, a field is written to it
     const std::vector<std::int32_t> read_only(2);
-    serve::write(bare, {}, {}, serve::arrays::positions(read_only));
+    serve::write(bare, {}, {}, set<batten::position_ids>(read_only));
 #else
-    serve::write(bare, {}, {}, serve::arrays::positions(out));
+    serve::write(bare, {}, {}, set<batten::position_ids>(out));
+#endif
+
+#ifdef FORBIDDEN_array_that_is_gone  // expect: the memory is a temporary and would be gone before it is written
+    const serve::field_array lost(batten::position_ids<std::int32_t>(), std::vector<std::int32_t>(2));
+#else
+    const serve::field_array lost(batten::position_ids<std::int32_t>(), out);
+#endif
+    serve::write(bare, {}, {}, lost);
+
+#ifdef FORBIDDEN_pages_that_are_gone  // expect: the memory is a temporary and would be gone before it is written
+    serve::write(paged, {}, {}, serve::page_indices(std::vector<std::int32_t>(2)));
+#else
+    serve::write(paged, {}, {}, serve::page_indices(out));
+#endif
+
+#ifdef FORBIDDEN_array_of_another_type  // expect: the memory's element type is not the field's
+    serve::write(bare, {}, {}, serve::field_array(batten::position_ids<>(), out));
+#else
+    serve::write(bare, {}, {}, serve::field_array(batten::position_ids<>(), wide));
 #endif
 
 #ifdef FORBIDDEN_array_of_vector_bool  // expect: vector<bool> is not contiguous: use vector<std::uint8_t>
@@ -205,20 +233,20 @@ void steps()
 #else
     std::vector<std::uint8_t> bits(2);
 #endif
-    serve::write(bare, {}, {}, serve::arrays::query_lens(bits));
+    serve::write(bare, {}, {}, serve::attention_bounds(bits));
 
     // Counts may be floats, which are checked; ids may not.
     std::vector<float> fractional(2);
-#ifdef FORBIDDEN_token_ids_that_are_floats  // expect: token ids, positions and slots are integers
-    serve::write(bare, {}, {}, serve::arrays::token_ids(fractional));
+#ifdef FORBIDDEN_token_ids_that_are_floats  // expect: constraint && token_ids
+    serve::write(bare, {}, {}, set<batten::token_ids>(fractional));
 #else
-    serve::write(bare, {}, {}, serve::arrays::query_lens(fractional));
+    serve::write(bare, {}, {}, set<batten::lengths>(fractional));
 #endif
 
 #ifdef FORBIDDEN_array_that_is_none  // expect: constraints not satisfied && step_array
-    serve::write(bare, {}, {}, serve::arrays::token_ids(out), out);
+    serve::write(bare, {}, {}, set<batten::token_ids>(out), out);
 #else
-    serve::write(bare, {}, {}, serve::arrays::token_ids(out), ones{out});
+    serve::write(bare, {}, {}, set<batten::token_ids>(out), ones{out});
 #endif
 
 #ifdef FORBIDDEN_array_that_checks_nothing  // expect: constraints not satisfied && step_array
@@ -239,12 +267,25 @@ void steps()
     static_cast<void>(serve::logits_indices<std::int64_t>{});
 #endif
 
-    std::vector<batten::piece> memory(2);
-    const serve::step_pieces pieces(bare, memory);
-#ifdef FORBIDDEN_pieces_gone_before_they_are_binned  // expect: deleted function && step_pieces
-    static_cast<void>(batten::packed(ids, serve::step_pieces(bare, memory)));
+    const batten::basic_collator<serve::step_row<>, fields<token_ids<>>> collate{{.pad_id = 0}};
+#ifdef FORBIDDEN_layout_of_a_step_for_sequences  // expect: step_row is the layout of a step: collate(now)
+    static_cast<void>(collate(ids));
 #else
-    static_cast<void>(batten::packed(ids, pieces));
+    static_cast<void>(collate(bare));
+#endif
+
+    const batten::basic_collator<serve::step_row<>, fields<serve::slot_mapping<>>> collate_slots{{}};
+#ifdef FORBIDDEN_slots_of_a_step_without_blocks  // expect: add step_inputs{..., .blocks = ...}
+    static_cast<void>(collate_slots(bare));
+#else
+    static_cast<void>(collate_slots(paged));
+#endif
+
+    const batten::basic_collator<batten::varlen_row<batten::dynamic_length>, fields<serve::key_start_loc<>>> collate_keys{{}};
+#ifdef FORBIDDEN_field_of_a_step_for_sequences  // expect: constraints not satisfied && step_segment
+    static_cast<void>(collate_keys(ids));
+#else
+    static_cast<void>(collate_keys);
 #endif
 
     // ---- backends ----
@@ -302,17 +343,23 @@ void steps()
     static_cast<void>(serve::live_requests{computed, prompts, order});
 #endif
 
+#ifdef FORBIDDEN_live_requests_that_are_gone  // expect: deleted && borrowed
+    static_cast<void>(serve::live_requests{computed, std::vector<int>{2, 1}});
+#else
+    static_cast<void>(serve::live_requests{computed, prompts});
+#endif
+
     std::vector<int> counts(2);
 #ifdef FORBIDDEN_schedule_into_floats  // expect: constraints not satisfied && count_memory
-    serve::schedule(live, {.budget = 8}, std::span(fractional));
+    serve::schedule(live, {.max_tokens = 8}, std::span(fractional));
 #else
-    serve::schedule(live, {.budget = 8}, std::span(counts));
+    serve::schedule(live, {.max_tokens = 8}, std::span(counts));
 #endif
 
 #ifdef FORBIDDEN_schedule_into_const  // expect: constraints not satisfied && output_range
-    serve::schedule(live, {.budget = 8}, scheduled);
+    serve::schedule(live, {.max_tokens = 8}, scheduled);
 #else
-    serve::schedule(live, {.budget = 8}, counts);
+    serve::schedule(live, {.max_tokens = 8}, counts);
 #endif
 
 #ifdef FORBIDDEN_scheduled_rows_that_are_gone  // expect: constraints not satisfied && borrowed_range

@@ -243,8 +243,8 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
     std::vector<std::uint64_t> ids(rows), table_ids(rows);
     std::vector<std::int32_t> step_table(rows * width), input_ids(64), starts(rows + 1), seq_lens(rows), logits(rows);
     std::vector<std::int64_t> positions(64), slots(64);
-    std::vector<serve::block_row_state> states(rows);
-    serve::block_rows<std::int32_t> rows_of({step_table.data(), rows, width, width}, table_ids, states);
+    std::vector<serve::block_table_row_state> states(rows);
+    serve::block_table_buffer<std::int32_t> rows_of({step_table.data(), rows, width, width}, table_ids, states);
     const serve::vllm_v1 arrays{.input_ids = input_ids,
                                 .positions = positions,
                                 .slot_mapping = slots,
@@ -271,7 +271,7 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
                         known[r] = static_cast<int>(one.length);
                         ids[r] = one.id;
                     }
-            serve::schedule(serve::live_requests{computed, known}, {.budget = 16, .requests = rows}, scheduled);
+            serve::schedule(serve::live_requests{computed, known}, {.max_tokens = 16, .max_requests = rows}, scheduled);
             running.clear();
             for (std::size_t r = 0; r < rows; ++r)
                 if (scheduled[r] != 0 && lists[r].append(static_cast<std::size_t>(scheduled[r])))
@@ -281,7 +281,7 @@ TEST_CASE("queue, pool, schedule and step of a server allocate when they are mad
             const batten::strided_sequences all(tokens, context, known);
             const serve::step_inputs in{all, computed, scheduled, batten::matrix_view<const serve::block_id>(
                                                                       table.data(), rows, width, width), ids};
-            const serve::step step(batten::select(in, running), {.block_size = 4, .blocks = 20});
+            const serve::step step(batten::select(in, running), {.cache = {.blocks = 20, .block_size = 4}});
             serve::write(step, arrays, {.tokens = 32, .requests = rows});
             ++steps;
             for (const std::uint32_t r : running) {

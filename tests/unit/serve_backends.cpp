@@ -3,7 +3,7 @@
 
 #include "step_support.hpp"
 
-#include <batten/plan/edges.hpp>
+#include <batten/serve/graphs.hpp>
 
 #include <cstdint>
 #include <initializer_list>
@@ -12,6 +12,7 @@
 
 namespace errors = batten::serve::errors;
 using serve_order = batten::serve::request_order;
+using batten::set;
 using tests::check_throws;
 using tests::error_is;
 using tests::line;
@@ -21,7 +22,6 @@ using tests::live_requests;
 using tests::no_row;
 using tests::table_memory;
 namespace serve = batten::serve;
-namespace arrays = batten::serve::arrays;
 namespace padding = batten::serve::padding;
 
 namespace {
@@ -52,9 +52,9 @@ live_requests appending(std::initializer_list<int> lengths, std::initializer_lis
     return live_requests(made);
 }
 
-// Block size 4; scheduled 2 and 1 behind 3 and 5 tokens; blocks 7, 2 and 5, 9.
+// Block size 4; scheduled 2 and 1 after 3 and 5 tokens; blocks 7, 2 and 5, 9.
 const live_requests two({{{10, 11, 12, 13, 14}, 3, 2, {7, 2}, 1, 5}, {{20, 21, 22, 23, 24, 25}, 5, 1, {5, 9}, 2, 4}});
-constexpr serve::step_options of_four{.block_size = 4, .blocks = 10};
+constexpr serve::step_options of_four{.cache = {.blocks = 10, .block_size = 4}};
 
 struct vllm_memory {
     static constexpr std::size_t most = 8;
@@ -66,7 +66,7 @@ struct vllm_memory {
     std::vector<std::int32_t> logits = std::vector<std::int32_t>(most, 99);
     table_memory<> table{most, 3};
 
-    serve::vllm_v1 arrays(const serve::step_padding& pads = padding::vllm)
+    serve::vllm_v1 arrays(const serve::backend_padding& pads = padding::vllm)
     {
         return {ids, positions, slots, starts, seq_lens, logits, table.rows_of, pads};
     }
@@ -113,12 +113,12 @@ TEST_CASE("vLLM: pads have slot -1, length 0 and the null block, and query_start
 
 // ---- FlashInfer ------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("FlashInfer: the last of 16, 17 and 32 tokens in pages of 16 lie at 16, 1 and 16, never at 0")
+TEST_CASE("FlashInfer: the last of 16, 17 and 32 tokens in pages of 16 are at 16, 1 and 16, never at 0")
 {
     const live_requests live = appending({1, 15, 16, 17, 32}, {1, 1, 1, 1, 1}, 16);
     std::vector<std::int32_t> qo(6), kv(6), indices(7), last(5);
     const serve::flashinfer out{qo, kv, indices, last};
-    serve::write(serve::step(live.inputs(), {.block_size = 16, .blocks = 10}), out);
+    serve::write(serve::step(live.inputs(), {.cache = {.blocks = 10, .block_size = 16}}), out);
     CHECK(line_of(qo) == line{0, 1, 2, 3, 4, 5});
     CHECK(line_of(kv) == line{0, 1, 2, 3, 5, 7});
     CHECK(line_of(indices) == line{1, 2, 3, 4, 5, 6, 7});
@@ -132,8 +132,8 @@ TEST_CASE("FlashInfer: appended tokens are the rightmost ones: 1 to 4 of [5, 5, 
 {
     const live_requests live = appending({5, 5, 5, 5}, {1, 2, 3, 4}, 16);
     std::vector<std::int32_t> positions(10);
-    serve::write(serve::step(live.inputs(), {.block_size = 16, .blocks = 10}), {}, padding::flashinfer,
-                 arrays::positions(positions));
+    serve::write(serve::step(live.inputs(), {.cache = {.blocks = 10, .block_size = 16}}), padding::flashinfer, {},
+                 set<batten::position_ids>(positions));
     CHECK(line_of(positions) == line{4, 3, 4, 2, 3, 4, 1, 2, 3, 4});
 }
 
@@ -157,7 +157,7 @@ TEST_CASE("FlashInfer: a pad has no page, and so last_page_len 0; or the page of
 
 // ---- ONNX Runtime GenAI ----------------------------------------------------------------------------------------------------
 
-TEST_CASE("ONNX Runtime GenAI: past lengths are the tokens in the cache, and the block table is -1 behind a request's last")
+TEST_CASE("ONNX Runtime GenAI: past lengths are the tokens in the cache, and the block table is -1 after a request's last")
 {
     std::vector<std::int64_t> ids(6);
     std::vector<std::int32_t> cumulative(5), past(4), metadata(3);
@@ -172,13 +172,13 @@ TEST_CASE("ONNX Runtime GenAI: past lengths are the tokens in the cache, and the
     CHECK(table.row(1) == line{5, 9, -1});
     CHECK(line_of(metadata) == line{2, 6, 6});
     std::vector<std::uint8_t> order(4);  // others are written along with a backend's
-    serve::write(now, out, {.tokens = 6, .requests = 4}, arrays::request_order(order));
+    serve::write(now, out, {.tokens = 6, .requests = 4}, set<serve::request_indices>(order));
     CHECK(line_of(order) == line{0, 1, 2, 2});
     CHECK(line_of(cumulative) == line{0, 2, 3, 3, 3});
     CHECK(table.row(3) == line{-1, -1, -1});
     // The op writes token j of a request at past + j: where slot_mapping says it goes.
     std::vector<std::int64_t> slots(3);
-    serve::write(now, {}, padding::vllm, arrays::slot_mapping(slots));
+    serve::write(now, padding::vllm, {}, set<serve::slot_mapping>(slots));
     std::size_t t = 0;
     for (std::size_t r = 0; r < 2; ++r)
         for (std::int32_t j = 0; j < cumulative[r + 1] - cumulative[r]; ++j) {
@@ -192,7 +192,7 @@ TEST_CASE("ONNX Runtime GenAI: bounds from above count pads, too, the one from b
     std::vector<std::int64_t> ids(9);
     std::vector<std::int32_t> cumulative(5), past(4), metadata(3);
     table_memory<> table(4, 3);
-    const serve::step_padding pads{.block = 0, .query_len = 3, .seq_len = 8};
+    const serve::backend_padding pads{.block = 0, .query_len = 3, .seq_len = 8};
     const serve::onnxruntime_genai_varlen out{ids, cumulative, past, table.rows_of, metadata, pads};
     CHECK(serve::write(serve::step(two.inputs(), of_four), out, {.requests = 4}) == serve::step_shape{9, 4, 3, 8});
     CHECK(line_of(metadata) == line{3, 8, 6});
@@ -215,14 +215,14 @@ line first_of(const std::vector<std::int32_t>& cells, std::size_t n)
 
 }  // namespace
 
-TEST_CASE("TensorRT-LLM: contexts come first, and last_token_ids counts from 1")
+TEST_CASE("TensorRT-LLM: prefills come first, and last_token_ids counts from 1")
 {
-    // A generation with a prompt of 4 and 2 generated tokens, a whole prompt of 3, a chunk of 4 of a prompt of 9 behind 4.
+    // A generation with a prompt of 4 and 2 generated tokens, a whole prompt of 3, a chunk of 4 of a prompt of 9 after 4.
     const live_requests live({{tokens_from(10, 6), 5, 1, {1, 2}, 1, 4},
                               {tokens_from(20, 3), 0, 3, {3}, 2, 3},
                               {tokens_from(30, 9), 4, 4, {4, 5}, 3, 9}});
     serve::step_options options = of_four;
-    options.order = serve_order::context_first;
+    options.order = serve_order::prefill_first;
     tensorrt_memory memory;
     const serve::step now(live.inputs_with_prompts(), options);
     CHECK(serve::write(now, memory.arrays()) == serve::step_shape{8, 3, 4, 8});
@@ -241,7 +241,7 @@ TEST_CASE("TensorRT-LLM: contexts come first, and last_token_ids counts from 1")
     CHECK(first_of(memory.past, 5) == line{3, 8, 5, 0, 0});
 }
 
-TEST_CASE("TensorRT-LLM: a context behind a generation, drafts, a chunk that is no multiple of the block are errors")
+TEST_CASE("TensorRT-LLM: a prefill after a decode, drafts, a chunk that is no multiple of the block are errors")
 {
     const live_request generation{tokens_from(10, 6), 5, 1, {1, 2}, 1, 4};
     const live_request chunk{tokens_from(30, 9), 4, 4, {4, 5, 6}, 3, 9};
@@ -318,12 +318,12 @@ TEST_CASE("Triton: a float holds counts up to 2^24; one more is an error, where 
     const auto write = [&](auto array) {
         return serve::try_write(serve::step(serve::step_inputs{sequences, none_yet, lengths}, {}), {}, {}, array);
     };
-    CHECK(write(arrays::query_ends(ends)).has_value());
+    CHECK(write(set<serve::query_ends>(ends)).has_value());
     CHECK(ends.back() == 16777216.0F);
     lengths.back() += 1;
-    CHECK(error_is(write(arrays::query_ends(ends)).error()) ==
-          error_is(errors::value_not_representable, no_row, 16777217, 0, "query_ends"));
-    CHECK(write(arrays::query_ends(integers)).has_value());
+    CHECK(error_is(write(set<serve::query_ends>(ends)).error()) ==
+          error_is(errors::value_not_representable, 15, 16777217, 0, "query_ends"));
+    CHECK(write(set<serve::query_ends>(integers)).has_value());
     CHECK(integers.back() == 16777217);
 }
 
@@ -340,14 +340,14 @@ TEST_CASE("ScaleLLM: pads take a token each in slot 0 of block 0, and offsets gr
     CHECK(line_of(memory.starts) == line{0, 2, 3, 4, 5, 99, 99, 99, 99});
     CHECK(line_of(memory.seq_lens) == line{5, 6, 1, 1, 99, 99, 99, 99});
     CHECK(line_of(memory.logits) == line{1, 2, 3, 4, 99, 99, 99, 99});
-    serve::write(now, {.requests = 4}, padding::scalellm, arrays::key_start_loc(keys));
+    serve::write(now, padding::scalellm, {.requests = 4}, set<serve::key_start_loc>(keys));
     CHECK(line_of(keys) == line{0, 5, 11, 12, 13});
 }
 
 TEST_CASE("gLLM: pads are written to a dummy block that is reserved for them")
 {
     serve::step_options options = of_four;
-    options.reserved_blocks = 2;
+    options.cache.reserved_blocks = 2;
     vllm_memory memory;
     serve::write(serve::step(two.inputs(), options), memory.arrays(padding::dummy_block(1, 4)), {.requests = 3});
     CHECK(line_of(memory.slots) == line{31, 8, 37, 4, 99, 99, 99, 99});
@@ -358,7 +358,7 @@ TEST_CASE("gLLM: pads are written to a dummy block that is reserved for them")
 TEST_CASE("pads that point to a block which the pool has not reserved are an error, whether there are pads or not")
 {
     serve::step_options none_reserved = of_four;
-    none_reserved.reserved_blocks = 0;
+    none_reserved.cache.reserved_blocks = 0;
     const serve::step now(two.inputs(), none_reserved);
     vllm_memory memory;
     const error_is block_0(errors::pad_block_not_reserved, no_row, 0, 0);
@@ -368,28 +368,38 @@ TEST_CASE("pads that point to a block which the pool has not reserved are an err
           error_is(errors::pad_block_not_reserved, no_row, 3, 0));
     check_throws({errors::pad_block_not_reserved, no_row, 0, 0, {}}, [&] { serve::write(now, memory.arrays()); });
     CHECK(memory.slots == std::vector<std::int64_t>(8, 99));
-    // The first slot behind the reserved blocks.
+    // The first slot after the reserved blocks.
     const serve::step one_reserved(two.inputs(), of_four);
     std::vector<std::int64_t> slots(3);
-    CHECK(serve::try_write(one_reserved, {}, {.slot = 3}, arrays::slot_mapping(slots)).has_value());
-    CHECK(error_is(serve::try_write(one_reserved, {}, {.slot = 4}, arrays::slot_mapping(slots)).error()) ==
+    CHECK(serve::try_write(one_reserved, {}, {}, serve::field_array(serve::slot_mapping<>{.pad_slot = 3}, slots)).has_value());
+    CHECK(error_is(serve::try_write(one_reserved, {}, {}, serve::field_array(serve::slot_mapping<>{.pad_slot = 4}, slots)).error()) ==
           error_is(errors::pad_block_not_reserved, no_row, 1, 1));
     // What points nowhere needs no block, unless a pad is to have pages.
     std::vector<std::int32_t> qo(4), kv(4), indices(6), last(3);
     CHECK(serve::try_write(now, serve::flashinfer{qo, kv, indices, last}, {.requests = 3}).has_value());
     CHECK(error_is(serve::try_write(now, serve::flashinfer{qo, kv, indices, last, padding::scalellm}).error()) == block_0);
-    CHECK(serve::try_write(now, {.requests = 3}, {.block = -1, .seq_len = 1}, arrays::page_indices(indices)).error().code ==
+    CHECK(serve::try_write(now, {.seq_len = 1}, {.requests = 3}, serve::page_indices(indices)).error().code ==
           errors::pad_block_not_reserved);
-    CHECK(serve::try_write(now, {}, {.slot = -1, .block = -1}, arrays::slot_mapping(slots)).has_value());
+    CHECK(serve::try_write(now, {}, {}, set<serve::slot_mapping>(slots)).has_value());
 }
 
 // ---- graphs ----------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a step is padded to the next size of a published ladder")
+TEST_CASE("the sizes that servers capture graphs for, up to a limit")
 {
-    const auto vllm = batten::plan::vllm_graph_sizes(512);
-    const auto sglang = batten::plan::sglang_graph_sizes(512);
-    const auto tensorrt = batten::plan::tensorrt_llm_graph_sizes(512);
+    CHECK(serve::vllm_graph_sizes(512).size() == 51);
+    CHECK(serve::sglang_graph_sizes(512).size() == 52);
+    CHECK(serve::tensorrt_llm_graph_sizes(512).size() == 25);
+    CHECK(serve::sglang_speculative_graph_sizes(512).size() == 67);
+    CHECK(serve::fastdeploy_graph_sizes(256).size() == 27);
+    CHECK(serve::vllm_graph_sizes(20) == std::vector<std::size_t>{1, 2, 4, 8, 16});
+}
+
+TEST_CASE("a step is padded to the next size of a published list")
+{
+    const auto vllm = serve::vllm_graph_sizes(512);
+    const auto sglang = serve::sglang_graph_sizes(512);
+    const auto tensorrt = serve::tensorrt_llm_graph_sizes(512);
     CHECK(serve::graph_size(vllm, 3) == 4);
     CHECK(serve::graph_size(vllm, 9) == 16);
     CHECK(serve::graph_size(sglang, 9) == 12);
@@ -412,7 +422,7 @@ TEST_CASE("a step larger than its size, or than its buffers, is an error, and no
 {
     const serve::step now(two.inputs(), of_four);
     vllm_memory memory;
-    const auto fails = [&](const serve::step_size& size, const serve::step_padding& pads = padding::vllm) {
+    const auto fails = [&](const serve::padded_size& size, const serve::backend_padding& pads = padding::vllm) {
         const auto done = serve::try_write(now, memory.arrays(pads), size);
         CHECK(memory.starts == std::vector<std::int32_t>(9, 99));
         return error_is(done.error());

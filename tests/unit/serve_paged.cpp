@@ -6,8 +6,9 @@
 #include "support.hpp"
 
 #include <batten/detail/random.hpp>
-#include <batten/plan/edges.hpp>
 #include <batten/serve/backends.hpp>
+#include <batten/serve/block_list.hpp>
+#include <batten/serve/graphs.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
 #include <batten/serve/schedule.hpp>
@@ -45,7 +46,7 @@ constexpr int end_of_text = 7;
 struct ask {
     std::vector<int> prompt{};
     std::size_t most_new = 0;
-    std::size_t samples = 0;  // sample s begins with the token that is s-th best behind the prompt, and is greedy from there
+    std::size_t samples = 0;  // sample s begins with the token that is s-th best after the prompt, and is greedy from there
     std::size_t priority = 0;
     ticks arrives = 0;
     std::optional<ticks> deadline{};
@@ -148,7 +149,7 @@ struct step_memory {
     {
     }
 
-    serve::vllm_v1 backend(const serve::step_padding& pads)
+    serve::vllm_v1 backend(const serve::backend_padding& pads)
     {
         return {input_ids, positions, slot_mapping, query_start_loc, seq_lens, logits_indices, block_table, pads};
     }
@@ -162,8 +163,8 @@ struct step_memory {
     std::vector<std::int32_t> request_order;
     std::vector<std::int32_t> cells;
     std::vector<std::uint64_t> ids;
-    std::vector<serve::block_row_state> states;
-    serve::block_rows<std::int32_t> block_table;
+    std::vector<serve::block_table_row_state> states;
+    serve::block_table_buffer<std::int32_t> block_table;
 };
 
 // The reference model once more, with its weights: all tokens of a step at once, keys and values in slots, which are written
@@ -283,7 +284,7 @@ private:
 
     const double* weights_;
     std::size_t block_size_;
-    // Keys and values of each layer, in slots: one more than there are, for who is off by one.
+    // Keys and values of each layer, in slots: one more than there are, for an index that is off by one.
     std::vector<std::vector<vec>> pages_;
 };
 
@@ -296,7 +297,7 @@ struct settings {
     std::size_t blocks = 60;
     std::size_t reserved = 1;
     bool has_dummies = false;  // pads are requests of one token in block 0, else of none
-    serve::step_order first = serve::step_order::decode_first;
+    serve::request_order first = serve::request_order::decode_first;
     std::size_t chunk_multiple = 1;
     serve::request_order order = serve::request_order::as_given;
     broken where = broken::nothing;
@@ -337,7 +338,7 @@ public:
                   .capacity = 12,
                   .priorities = 2,
                   .max_queue_delay = 6}),
-          pool_({.blocks = how.blocks, .block_size = how.block_size, .reserved = how.reserved}),
+          pool_({.blocks = how.blocks, .block_size = how.block_size, .reserved_blocks = how.reserved}),
           decoder_(model, how.blocks, how.block_size),
           width_(pool_.blocks_for(shape.most_positions)),
           table_(rows * width_, -1),
@@ -397,7 +398,7 @@ private:
 
     std::span<block_id> row(std::size_t r) { return std::span(table_).subspan(r * width_, width_); }
 
-    // ---- who comes and goes
+    // ---- arrivals and departures
 
     void arrive(ticks now)
     {
@@ -550,7 +551,7 @@ private:
         for (const auto& all : tokens_)
             known.push_back(all.size());
         const serve::schedule_options options{
-            .budget = most_step, .order = how_.first, .max_chunk = 16, .chunk_multiple = how_.chunk_multiple};
+            .max_tokens = most_step, .order = how_.first, .max_chunk = 16, .chunk_multiple = how_.chunk_multiple};
         serve::schedule(serve::live_requests{computed_, known, order}, options, scheduled_);
         make_room(order);
 
@@ -559,8 +560,8 @@ private:
             if (scheduled_[r] != 0)
                 chosen.push_back(r);
         if (chosen.empty()) {
-            // The block table does not see that who was preempted misses a step, where there is none.
-            step_.block_table.forget();
+            // The block table does not see that a preempted request misses a step, where no step is written.
+            step_.block_table.invalidate();
             return;
         }
         sample(chosen, compute(chosen));
@@ -584,7 +585,7 @@ private:
                 computed_[*victim] = scheduled_[*victim] = 0;
             }
     }
-    void renew(std::size_t r, const serve::row_change& change)
+    void renew(std::size_t r, const serve::append_result& change)
     {
         for (std::size_t column = change.first; column < change.first + change.count; ++column)
             decoder_.forget(row(r)[column]);
@@ -598,17 +599,15 @@ private:
         const batten::matrix_view<const block_id> blocks(table_.data(), rows, width_, width_);
         const serve::step_inputs inputs{tokens_, computed_, scheduled_, blocks, ids_};
         const auto requests = batten::select(inputs, chosen);
-        const serve::step now(requests, {.block_size = how_.block_size,
-                                         .blocks = how_.blocks,
-                                         .reserved_blocks = how_.reserved,
+        const serve::step now(requests, {.cache = pool_.cache(),
                                          .max_context = shape.most_positions,
                                          .order = how_.order});
-        serve::step_padding pads{};
+        serve::backend_padding pads{};
         if (how_.has_dummies)
             pads = serve::padding::dummy_block(0, how_.block_size);
         else if (how_.reserved != 0)
             pads = serve::padding::vllm;
-        serve::step_size size;
+        serve::padded_size size;
         size.requests = serve::graph_size(graphs_, now.requests() + 1);
         size.tokens = serve::graph_size(graphs_,
                                         now.tokens() + 1 + (size.requests - now.requests()) * pads.query_len);
@@ -618,14 +617,14 @@ private:
                     errors::pad_block_not_reserved);
         }
         const serve::step_shape written = serve::write(now, step_.backend(pads), size);
-        serve::write(now, size, pads, serve::arrays::request_order(step_.request_order));
+        serve::write(now, pads, size, batten::set<serve::request_indices>(step_.request_order));
         break_it(now, size);
         ++seen.steps;
         seen.pads += size.requests - now.requests();
         return decoder_.run(step_, written, now.requests());
     }
 
-    void break_it(const auto& now, const serve::step_size& size)
+    void break_it(const auto& now, const serve::padded_size& size)
     {
         if (how_.where == broken::slots_off_by_one)
             for (std::size_t t = 0; t < now.tokens(); ++t)
@@ -673,7 +672,7 @@ private:
 
     const std::vector<ask>& asks_;
     settings how_;
-    std::size_t next_ = 0;  // who has not come yet
+    std::size_t next_ = 0;  // the first that has not arrived
     serve::request_queue<ticks> queue_;
     std::deque<std::size_t> admitted_{};  // they wait for a row
     serve::block_pool pool_;
@@ -687,7 +686,7 @@ private:
     std::vector<std::size_t> scheduled_ = std::vector<std::size_t>(rows);
     std::vector<std::uint64_t> ids_ = std::vector<std::uint64_t>(rows);
     std::uint64_t tickets_ = 0;
-    std::vector<std::size_t> graphs_ = batten::plan::vllm_graph_sizes(2 * most_step);
+    std::vector<std::size_t> graphs_ = batten::serve::vllm_graph_sizes(2 * most_step);
     step_memory step_;
     std::vector<fate> fates_;
     std::vector<ragged> answers_{};
@@ -702,8 +701,8 @@ TEST_CASE("whatever is shared, forked, cancelled and computed again, every reque
     const std::vector<ragged> expected = all_alone(model, asks);
     const std::vector<settings> worlds{
         {},
-        {.block_size = 3, .blocks = 70, .has_dummies = true, .order = serve::request_order::context_first},
-        {.first = serve::step_order::context_first, .chunk_multiple = 4, .order = serve::request_order::decode_first},
+        {.block_size = 3, .blocks = 70, .has_dummies = true, .order = serve::request_order::prefill_first},
+        {.first = serve::request_order::prefill_first, .chunk_multiple = 4, .order = serve::request_order::decode_first},
         {.block_size = 16, .blocks = 18},
         {.blocks = 50, .reserved = 0},
     };
@@ -737,8 +736,8 @@ TEST_CASE("requests get wrong tokens by a slot off by one, a position of a colum
     CHECK(wrong({.where = broken::slots_off_by_one}) > 0);
     CHECK(wrong({.where = broken::positions_of_columns}) > 0);
     CHECK(wrong({.where = broken::copies_not_made}) > 0);
-    // The library refuses pads in a block that is not reserved (see compute), so they are put there behind its back; where it
-    // is reserved they harm nobody.
+    // The library refuses pads in a block that is not reserved (see compute), so they are put there after its write; in a
+    // reserved block they do no harm.
     CHECK(wrong({.reserved = 0}) == 0);
     CHECK(wrong({.reserved = 0, .where = broken::pads_in_live_block}) > 0);
     CHECK(wrong({.reserved = 1, .where = broken::pads_in_live_block}) == 0);

@@ -4,6 +4,7 @@
 #include "support.hpp"
 
 #include <batten/detail/random.hpp>
+#include <batten/serve/block_list.hpp>
 #include <batten/serve/pool.hpp>
 
 #include <algorithm>
@@ -21,7 +22,7 @@ using serve::block_copy;
 using serve::block_id;
 using serve::block_list;
 using serve::block_pool;
-using serve::row_change;
+using serve::append_result;
 using tests::error_is;
 using tests::no_row;
 
@@ -32,18 +33,18 @@ constexpr bool runs_in_constant_evaluation()
     block_pool pool({.blocks = 5, .block_size = 4});
     std::array<block_id, 8> table{};
     block_list parent(pool, std::span(table).first(4));
-    if (parent.append(6) != row_change{0, 2, {}} || !tests::holds(parent.blocks(), {1, 2}))
+    if (parent.append(6) != append_result{0, 2, {}} || !tests::holds(parent.blocks(), {1, 2}))
         return false;
     {
         block_list child = parent.fork(std::span(table).last(4));
-        if (pool.free_blocks() != 2 || pool.holders(2) != 2)
+        if (pool.free_blocks() != 2 || pool.ref_count(2) != 2)
             return false;
-        if (child.append(3) != row_change{1, 2, block_copy{2, 3}} || !tests::holds(child.blocks(), {1, 3, 4}))
+        if (child.append(3) != append_result{1, 2, block_copy{2, 3}} || !tests::holds(child.blocks(), {1, 3, 4}))
             return false;
-        if (parent.append(2) != row_change{2, 0, {}} || parent.append(1))  // no block is left
+        if (parent.append(2) != append_result{2, 0, {}} || parent.append(1))  // no block is left
             return false;
     }
-    return parent.append(1) == row_change{2, 1, {}} && pool.live_blocks() == 3;
+    return parent.append(1) == append_result{2, 1, {}} && pool.live_blocks() == 3;
 }
 static_assert(runs_in_constant_evaluation());
 
@@ -55,7 +56,7 @@ std::vector<block_id> drawn(block_pool& pool)
     return all;
 }
 
-error_is pool_error(const serve::pool_options& options)
+error_is pool_error(const serve::cache_layout& options)
 {
     const auto made = block_pool::try_make(options);
     tests::check_throws(made.error(), [&] { static_cast<void>(block_pool(options)); });
@@ -75,9 +76,9 @@ TEST_CASE("a pool gives every block but the reserved ones, the lowest first, and
     CHECK_FALSE(pool.allocate().has_value());
     CHECK(pool.live_blocks() == 4);
 
-    block_pool all({.blocks = 2, .block_size = 16, .reserved = 0});
+    block_pool all({.blocks = 2, .block_size = 16, .reserved_blocks = 0});
     CHECK(drawn(all) == std::vector<block_id>{0, 1});
-    block_pool three({.blocks = 4, .block_size = 16, .reserved = 3});
+    block_pool three({.blocks = 4, .block_size = 16, .reserved_blocks = 3});
     CHECK(drawn(three) == std::vector<block_id>{3});
 }
 
@@ -93,12 +94,12 @@ TEST_CASE("several blocks are given together or not at all")
     CHECK(pool.allocate(std::span<block_id>()));
 }
 
-TEST_CASE("a block is free again when the last of its holders releases it")
+TEST_CASE("a block is free again when its last reference is released")
 {
     block_pool pool({.blocks = 3, .block_size = 16});
     CHECK(pool.allocate() == 1);
-    CHECK(pool.share(1) == 2);
-    CHECK(pool.share(1) == 3);
+    CHECK(pool.acquire(1) == 2);
+    CHECK(pool.acquire(1) == 3);
     CHECK(pool.release(1) == 2);
     CHECK(pool.release(1) == 1);
     CHECK(pool.free_blocks() == 1);
@@ -106,36 +107,36 @@ TEST_CASE("a block is free again when the last of its holders releases it")
     CHECK(pool.free_blocks() == 2);
 }
 
-TEST_CASE("several blocks are released together or, where nobody holds one of them, not at all")
+TEST_CASE("several blocks are released together or, where one of them has no reference, not at all")
 {
     block_pool pool({.blocks = 6, .block_size = 16});
     std::vector<block_id> blocks(4);
     CHECK(pool.allocate(blocks));
-    CHECK(pool.share(2) == 2);
+    CHECK(pool.acquire(2) == 2);
     CHECK(pool.release(std::vector<block_id>{1, 2, 3}) == 2);
-    CHECK(pool.holders(2) == 1);
-    CHECK(pool.share(4) == 2);
+    CHECK(pool.ref_count(2) == 1);
+    CHECK(pool.acquire(4) == 2);
     const std::vector<block_id> with_a_free_one{4, 2, 4, 1, 2};
     CHECK(error_is(pool.try_release(with_a_free_one).error()) == error_is(errors::block_not_live, no_row, 1));
     const std::vector<block_id> one_too_often{2, 4, 4, 4};
     CHECK(error_is(pool.try_release(one_too_often).error()) == error_is(errors::block_not_live, no_row, 4));
-    CHECK(pool.holders(4) == 2);
-    CHECK(pool.holders(2) == 1);
+    CHECK(pool.ref_count(4) == 2);
+    CHECK(pool.ref_count(2) == 1);
     CHECK(pool.free_blocks() == 3);
     CHECK(pool.release(std::span<const block_id>()) == 0);
-    tests::check_throws(pool.why_not_live(1), [&] { pool.release(std::vector<block_id>{1}); });
+    tests::check_throws(pool.explain_not_live(1), [&] { pool.release(std::vector<block_id>{1}); });
     CHECK(pool.release(std::vector<block_id>{4, 2, 4}) == 2);
     CHECK(drawn(pool) == std::vector<block_id>{4, 2, 3, 1, 5});
 }
 
-TEST_CASE("as many hold a block as 16 bits count, and nobody more")
+TEST_CASE("a block has as many references as 16 bits count, and no more")
 {
     block_pool pool({.blocks = 2, .block_size = 16});
     CHECK(pool.allocate() == 1);
     for (std::size_t holders = 2; holders <= 65535; ++holders)
-        REQUIRE(pool.share(1) == holders);
-    CHECK(error_is(pool.try_share(1).error()) == error_is(errors::value_not_representable, no_row, 65536, 0, "holders"));
-    tests::check_throws(pool.try_share(1).error(), [&] { pool.share(1); });
+        REQUIRE(pool.acquire(1) == holders);
+    CHECK(error_is(pool.try_acquire(1).error()) == error_is(errors::value_not_representable, no_row, 65536, 0, "ref_count"));
+    tests::check_throws(pool.try_acquire(1).error(), [&] { pool.acquire(1); });
     for (std::size_t holders = 65535; holders-- > 0;)
         REQUIRE(pool.release(1) == holders);
     CHECK(pool.free_blocks() == 1);
@@ -154,10 +155,10 @@ TEST_CASE("a block freed twice, a reserved and a foreign one are errors, and not
     };
     for (const auto& [block, expected] : refused) {
         CHECK(error_is(pool.try_release(block).error()) == expected);
-        CHECK(error_is(pool.try_share(block).error()) == expected);
-        tests::check_throws(pool.why_not_live(block), [&, b = block] { pool.release(b); });
-        tests::check_throws(pool.why_not_live(block), [&, b = block] { pool.share(b); });
-        CHECK(pool.holders(block) == 0);
+        CHECK(error_is(pool.try_acquire(block).error()) == expected);
+        tests::check_throws(pool.explain_not_live(block), [&, b = block] { pool.release(b); });
+        tests::check_throws(pool.explain_not_live(block), [&, b = block] { pool.acquire(b); });
+        CHECK(pool.ref_count(block) == 0);
     }
     CHECK(drawn(pool) == std::vector<block_id>{1, 2, 3});
 }
@@ -167,8 +168,8 @@ TEST_CASE("options that make no pool are errors")
     CHECK(pool_error({.blocks = 4, .block_size = 0}) ==
           error_is(errors::argument_not_positive, no_row, 0, 0, "block_size"));
     CHECK(pool_error({}) == error_is(errors::pool_without_blocks, no_row, 0, 1));
-    CHECK(pool_error({.blocks = 0, .reserved = 0}) == error_is(errors::pool_without_blocks, no_row, 0, 0));
-    CHECK(pool_error({.blocks = 2, .reserved = 2}) == error_is(errors::pool_without_blocks, no_row, 2, 2));
+    CHECK(pool_error({.blocks = 0, .reserved_blocks = 0}) == error_is(errors::pool_without_blocks, no_row, 0, 0));
+    CHECK(pool_error({.blocks = 2, .reserved_blocks = 2}) == error_is(errors::pool_without_blocks, no_row, 2, 2));
     constexpr std::size_t most_ids = std::size_t{1} << 31U;
     CHECK(pool_error({.blocks = most_ids + 1}) ==
           error_is(errors::value_not_representable, no_row, most_ids, 0, "block_table"));
@@ -182,7 +183,7 @@ TEST_CASE("whatever is allocated, shared and released, a pool does what counting
 {
     constexpr std::size_t blocks = 24;
     for (const std::size_t reserved : {0U, 1U, 5U}) {
-        block_pool pool({.blocks = blocks, .block_size = 1, .reserved = reserved});
+        block_pool pool({.blocks = blocks, .block_size = 1, .reserved_blocks = reserved});
         std::map<block_id, std::size_t> held;
         for (std::uint64_t step = 0; step < 20000; ++step) {
             const auto draw = [&](std::uint64_t which, std::uint64_t n) {
@@ -208,7 +209,7 @@ TEST_CASE("whatever is allocated, shared and released, a pool does what counting
                 break;
             }
             case 2: {
-                const auto count = pool.try_share(block);
+                const auto count = pool.try_acquire(block);
                 REQUIRE(count.has_value() == held.contains(block));
                 if (count)
                     REQUIRE(*count == ++held[block]);
@@ -227,7 +228,7 @@ TEST_CASE("whatever is allocated, shared and released, a pool does what counting
             REQUIRE(pool.live_blocks() == held.size());
             REQUIRE(pool.free_blocks() == blocks - reserved - held.size());
             for (block_id b = -2; b < static_cast<block_id>(blocks) + 2; ++b)
-                REQUIRE(pool.holders(b) == (held.contains(b) ? held[b] : 0));
+                REQUIRE(pool.ref_count(b) == (held.contains(b) ? held[b] : 0));
             for (const auto& [b, count] : held)
                 REQUIRE((b >= static_cast<block_id>(reserved) && b < static_cast<block_id>(blocks)));
         }
@@ -241,11 +242,11 @@ TEST_CASE("append writes new blocks into the row, and says which columns they ar
     block_pool pool({.blocks = 8, .block_size = 4});
     std::vector<block_id> row(5, -1);
     block_list list(pool, row);
-    CHECK(list.append(0) == row_change{0, 0, {}});
-    CHECK(list.append(1) == row_change{0, 1, {}});
-    CHECK(list.append(3) == row_change{1, 0, {}});
-    CHECK(list.append(0) == row_change{1, 0, {}});
-    CHECK(list.append(9) == row_change{1, 3, {}});
+    CHECK(list.append(0) == append_result{0, 0, {}});
+    CHECK(list.append(1) == append_result{0, 1, {}});
+    CHECK(list.append(3) == append_result{1, 0, {}});
+    CHECK(list.append(0) == append_result{1, 0, {}});
+    CHECK(list.append(9) == append_result{1, 3, {}});
     CHECK(row == std::vector<block_id>{1, 2, 3, 4, -1});
     CHECK(list.tokens() == 13);
     CHECK(tests::holds(list.blocks(), {1, 2, 3, 4}));
@@ -282,11 +283,11 @@ TEST_CASE("a fork shares all blocks, and the first to write in a shared last blo
     block_list left = parent.fork(row(1));
     block_list right = parent.fork(row(2));
     CHECK(rows == std::vector<block_id>{1, 2, -1, -1, 1, 2, -1, -1, 1, 2, -1, -1});
-    CHECK(pool.holders(1) == 3);
-    CHECK(left.append(0) == row_change{2, 0, {}});  // nothing is written, nothing copied
-    CHECK(parent.append(1) == row_change{1, 1, block_copy{2, 3}});
-    CHECK(right.append(3) == row_change{1, 2, block_copy{2, 4}});
-    CHECK(left.append(1) == row_change{2, 0, {}});  // nobody else holds block 2 any more
+    CHECK(pool.ref_count(1) == 3);
+    CHECK(left.append(0) == append_result{2, 0, {}});  // nothing is written, nothing copied
+    CHECK(parent.append(1) == append_result{1, 1, block_copy{2, 3}});
+    CHECK(right.append(3) == append_result{1, 2, block_copy{2, 4}});
+    CHECK(left.append(1) == append_result{2, 0, {}});  // block 2 has no other reference any more
     CHECK(rows == std::vector<block_id>{1, 3, -1, -1, 1, 2, -1, -1, 1, 4, 5, -1});
 }
 
@@ -298,13 +299,13 @@ TEST_CASE("full blocks that are shared are never copied")
     block_list parent(pool, first);
     CHECK(parent.append(8));
     block_list child = parent.fork(second);
-    CHECK(parent.append(1) == row_change{2, 1, {}});
-    CHECK(child.append(1) == row_change{2, 1, {}});
-    CHECK(pool.holders(1) == 2);
-    CHECK(pool.holders(2) == 2);
+    CHECK(parent.append(1) == append_result{2, 1, {}});
+    CHECK(child.append(1) == append_result{2, 1, {}});
+    CHECK(pool.ref_count(1) == 2);
+    CHECK(pool.ref_count(2) == 2);
 }
 
-TEST_CASE("a fork of a prefix that ends within a block copies that block before it goes on")
+TEST_CASE("a fork of a prefix that ends within a block copies that block before it is written")
 {
     block_pool pool({.blocks = 10, .block_size = 4});
     std::vector<block_id> first(4, -1);
@@ -313,8 +314,8 @@ TEST_CASE("a fork of a prefix that ends within a block copies that block before 
     CHECK(parent.append(11));
     block_list child = parent.fork(second, 6);
     CHECK(second == std::vector<block_id>{1, 2, -1, -1});
-    CHECK(parent.append(1) == row_change{3, 0, {}});  // block 3 is the parent's alone
-    CHECK(child.append(1) == row_change{1, 1, block_copy{2, 4}});
+    CHECK(parent.append(1) == append_result{3, 0, {}});  // block 3 is the parent's alone
+    CHECK(child.append(1) == append_result{1, 1, block_copy{2, 4}});
     block_list none = parent.fork(second, 0);
     CHECK(none.blocks().empty());
 }
@@ -327,29 +328,29 @@ TEST_CASE("a beam gives way to another in its own row, and what both had in comm
     block_list better(pool, first);
     CHECK(better.append(5));
     block_list worse = better.fork(second);
-    CHECK(better.append(1) == row_change{1, 1, block_copy{2, 3}});
-    CHECK(worse.append(4) == row_change{2, 1, {}});
+    CHECK(better.append(1) == append_result{1, 1, block_copy{2, 3}});
+    CHECK(worse.append(4) == append_result{2, 1, {}});
     CHECK(second == std::vector<block_id>{1, 2, 4});
-    CHECK(worse.assign(better) == 2);
+    CHECK(worse.fork_from(better) == 2);
     CHECK(second == std::vector<block_id>{1, 3, 4});
     CHECK(worse.tokens() == 6);
-    CHECK(pool.holders(1) == 2);
-    CHECK(pool.holders(3) == 2);
+    CHECK(pool.ref_count(1) == 2);
+    CHECK(pool.ref_count(3) == 2);
     CHECK(pool.live_blocks() == 2);
-    CHECK(worse.append(1) == row_change{1, 1, block_copy{3, 2}});
-    CHECK(better.append(1) == row_change{2, 0, {}});
+    CHECK(worse.append(1) == append_result{1, 1, block_copy{3, 2}});
+    CHECK(better.append(1) == append_result{2, 0, {}});
 
-    CHECK(worse.assign(worse, 4) == 1);  // of itself it keeps the beginning
+    CHECK(worse.fork_from(worse, 4) == 1);  // of itself it keeps the beginning
     CHECK(worse.blocks().size() == 1);
-    CHECK(error_is(worse.try_assign(better, 8).error()) == error_is(errors::tokens_missing, no_row, 8, 7));
+    CHECK(error_is(worse.try_fork_from(better, 8).error()) == error_is(errors::tokens_missing, no_row, 8, 7));
     CHECK(worse.tokens() == 4);
     std::vector<block_id> third(1, -1);
     block_list narrow(pool, third);
     CHECK(narrow.append(2));
-    tests::check_throws(narrow.try_assign(better).error(), [&] { narrow.assign(better); });
-    CHECK(error_is(narrow.try_assign(better).error()) == error_is(errors::span_too_small, no_row, 2, 1, "block_table"));
+    tests::check_throws(narrow.try_fork_from(better).error(), [&] { narrow.fork_from(better); });
+    CHECK(error_is(narrow.try_fork_from(better).error()) == error_is(errors::span_too_small, no_row, 2, 1, "block_table"));
     CHECK(narrow.tokens() == 2);
-    CHECK(pool.holders(third[0]) == 1);
+    CHECK(pool.ref_count(third[0]) == 1);
 }
 
 TEST_CASE("how many blocks append takes is known before, a copy of a shared tail among them")
@@ -384,7 +385,7 @@ TEST_CASE("a list that was moved from has no row, and room for nothing")
     CHECK(error_is(list.try_append(1).error()) == error_is(errors::request_over_limit, no_row, 1, 0));
     CHECK(row[0] == 1);
     list = block_list(pool, std::span(row).last(1));
-    CHECK(list.append(4) == row_change{0, 1, {}});
+    CHECK(list.append(4) == append_result{0, 1, {}});
     CHECK(other.blocks()[0] == 1);
 }
 
@@ -395,15 +396,15 @@ TEST_CASE("a fork of a block that as many hold as can is an error, and nothing i
     std::vector<block_id> second(2);
     block_list list(pool, first);
     CHECK(list.append(8));
-    while (pool.holders(2) < 65535)
-        pool.share(2);
+    while (pool.ref_count(2) < 65535)
+        pool.acquire(2);
     CHECK(list.try_fork(second).error().code == errors::value_not_representable);
-    CHECK(pool.holders(1) == 1);
+    CHECK(pool.ref_count(1) == 1);
     CHECK(list.try_fork(second, 4).has_value());
     pool.release(std::vector<block_id>(65534, 2));
 }
 
-TEST_CASE("truncate gives back the blocks behind, and writing goes on where it cut, on a copy where the block is shared")
+TEST_CASE("truncate releases the blocks after the cut, and append continues there, on a copy where the block is shared")
 {
     block_pool pool({.blocks = 10, .block_size = 4});
     std::vector<block_id> first(4, -1);
@@ -415,7 +416,7 @@ TEST_CASE("truncate gives back the blocks behind, and writing goes on where it c
     block_list fork = list.fork(second);
     CHECK(list.truncate(6) == 2);
     CHECK(pool.live_blocks() == 3);
-    CHECK(list.append(1) == row_change{1, 1, block_copy{2, 4}});
+    CHECK(list.append(1) == append_result{1, 1, block_copy{2, 4}});
     CHECK(error_is(list.try_truncate(8).error()) == error_is(errors::tokens_missing, no_row, 8, 7));
     CHECK(list.truncate(0) == 0);
     fork.clear();
@@ -464,6 +465,23 @@ TEST_CASE("a sequence over its row or over all blocks is an error, not a matter 
     CHECK(over_row.try_append(8)->has_value() == false);
 }
 
+TEST_CASE("the blocks that the most tokens of all would need are as many as they take, not 0")
+{
+    constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+    block_pool pool({.blocks = 10, .block_size = 4});
+    std::vector<block_id> row(8);
+    block_list list(pool, row);
+    CHECK(pool.blocks_for(most) == most / 4 + 1);
+    CHECK(list.blocks_needed(most) == most / 4 + 1);
+    CHECK(list.append(7));
+    CHECK(list.blocks_needed(most) == most / 4 + 1 - 2);
+    CHECK(list.blocks_needed(most - 7) == most / 4 + 1 - 2);
+    CHECK(list.blocks_needed(most - 8) == most / 4 + 1 - 2);
+    CHECK(error_is(list.try_append(most).error()) == error_is(errors::request_over_limit, no_row, most, 32));
+    CHECK(error_is(list.try_truncate(most).error()) == error_is(errors::tokens_missing, no_row, most, 7));
+    CHECK(list.tokens() == 7);
+}
+
 TEST_CASE("a fork of what is not there, or into too short a row, is an error")
 {
     block_pool pool({.blocks = 6, .block_size = 4});
@@ -475,7 +493,7 @@ TEST_CASE("a fork of what is not there, or into too short a row, is an error")
     CHECK(error_is(list.try_fork(second).error()) == error_is(errors::span_too_small, no_row, 3, 2, "block_table"));
     tests::check_throws(list.try_fork(second).error(), [&] { static_cast<void>(list.fork(second)); });
     CHECK(second == std::vector<block_id>{-1, -1});
-    CHECK(pool.holders(1) == 1);
+    CHECK(pool.ref_count(1) == 1);
     CHECK(list.try_fork(second, 8).has_value());
 }
 
@@ -527,7 +545,7 @@ public:
             ++exhausted;
             REQUIRE(std::equal(before.begin(), before.end(), row(r).begin()));
             REQUIRE(pool_.free_blocks() == free);
-            const bool shared_tail = meant_[r].size() % block_size_ != 0 && pool_.holders(lists_[r].blocks().back()) > 1;
+            const bool shared_tail = meant_[r].size() % block_size_ != 0 && pool_.ref_count(lists_[r].blocks().back()) > 1;
             const std::size_t more = pool_.blocks_for(meant_[r].size() + tokens) - lists_[r].blocks().size();
             REQUIRE(more + (shared_tail ? 1 : 0) > free);
             return;
@@ -554,7 +572,7 @@ public:
     }
     void assign(std::size_t from, std::size_t to, std::size_t tokens)
     {
-        const std::size_t columns = lists_[to].assign(lists_[from], tokens);
+        const std::size_t columns = lists_[to].fork_from(lists_[from], tokens);
         REQUIRE(columns == lists_[to].blocks().size());
         const std::vector<std::int64_t> meant(meant_[from].begin(), meant_[from].begin() + static_cast<std::ptrdiff_t>(tokens));
         meant_[to] = meant;
@@ -581,7 +599,7 @@ public:
         }
         REQUIRE(pool_.live_blocks() == held.size());
         for (const auto& [block, count] : held)
-            REQUIRE(pool_.holders(block) == count);
+            REQUIRE(pool_.ref_count(block) == count);
         for (std::size_t p = 0; p < block_size_; ++p)
             REQUIRE(cache_[p] == -1);  // block 0 is reserved
     }

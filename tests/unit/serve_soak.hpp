@@ -8,6 +8,8 @@
 #include <batten/detail/random.hpp>
 #include <batten/serve/arrays.hpp>
 #include <batten/serve/backends.hpp>
+#include <batten/serve/block_list.hpp>
+#include <batten/serve/graphs.hpp>
 #include <batten/serve/pool.hpp>
 #include <batten/serve/queue.hpp>
 #include <batten/serve/schedule.hpp>
@@ -185,7 +187,7 @@ private:
         for (const std::size_t r : order_)
             if (computed_[r] != 0 || r == order_.front() || pool_.free_blocks() >= pool_.blocks_for(known_[r]))
                 running_.push_back(r);
-        serve::schedule(serve::live_requests{computed_, known_, running_}, {.budget = budget, .requests = rows}, scheduled_);
+        serve::schedule(serve::live_requests{computed_, known_, running_}, {.max_tokens = budget, .max_requests = rows}, scheduled_);
         make_room();
         write_arrays(now);
         for (const std::size_t r : running_) {
@@ -238,14 +240,14 @@ private:
         const batten::strided_sequences all(tokens_, width * block_size, known_);
         const serve::step_inputs in{all, computed_, scheduled_, batten::matrix_view<const block_id>(table_.data(), rows, width,
                                                                                                      width), sequences_};
-        const serve::step_options options{.block_size = block_size, .blocks = blocks, .max_context = width * block_size};
+        const serve::step_options options{.cache = {.blocks = blocks, .block_size = block_size}, .max_context = width * block_size};
         const auto computing = batten::select(in, computing_);
         const auto now_running = serve::try_step(computing, options);
         expect(now_running.has_value());
         if (!is_good)
             return;
-        expect(serve::try_write(*now_running, {}, serve::padding::vllm, serve::arrays::slot_mapping(slots_),
-                                serve::arrays::block_table(step_table_))
+        expect(serve::try_write(*now_running, serve::padding::vllm, {}, batten::set<serve::slot_mapping>(slots_),
+                                serve::block_table(step_table_))
                    .has_value());
         for (std::size_t token = 0; token < now_running->tokens(); ++token) {
             ticks& last = written_[static_cast<std::size_t>(slots_[token])];
@@ -271,7 +273,7 @@ private:
                 ++held[static_cast<std::size_t>(block)];
         }
         for (std::size_t block = 0; block < held.size(); ++block)
-            expect(pool_.holders(static_cast<block_id>(block)) == held[block]);
+            expect(pool_.ref_count(static_cast<block_id>(block)) == held[block]);
         expect(held[0] == 0);
         expect(pool_.free_blocks() == static_cast<std::size_t>(std::count(held.begin() + 1, held.end(), 0)));
         expect(queue_.pending() == count(fate::queued));
@@ -307,8 +309,8 @@ private:
     std::vector<ticks> written_ = std::vector<ticks>(blocks * block_size, -1);  // each slot, the last time
     std::vector<block_id> step_cells_ = std::vector<block_id>(rows * width);
     std::vector<std::uint64_t> row_ids_ = std::vector<std::uint64_t>(rows);
-    std::vector<serve::block_row_state> row_states_ = std::vector<serve::block_row_state>(rows);
-    serve::block_rows<block_id> step_table_{{step_cells_.data(), rows, width, width}, row_ids_, row_states_};
+    std::vector<serve::block_table_row_state> row_states_ = std::vector<serve::block_table_row_state>(rows);
+    serve::block_table_buffer<block_id> step_table_{{step_cells_.data(), rows, width, width}, row_ids_, row_states_};
 };
 
 }  // namespace soak

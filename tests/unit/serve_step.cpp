@@ -14,6 +14,7 @@
 
 namespace errors = batten::serve::errors;
 using serve_order = batten::serve::request_order;
+using batten::set;
 using tests::check_throws;
 using tests::error_is;
 using tests::expected_step;
@@ -25,7 +26,6 @@ using tests::no_row;
 using tests::step_error;
 using tests::table_memory;
 namespace serve = batten::serve;
-namespace arrays = batten::serve::arrays;
 
 namespace {
 
@@ -33,7 +33,7 @@ namespace {
 const std::vector<live_request> three{{{10, 11, 12, 13}, 3, 1, {7}, 1, 2},
                                       {{20, 21, 22, 23, 24, 25, 26}, 1, 4, {5, 9}, 2, 7},
                                       {{30, 31, 32, 33, 34}, 4, 1, {3, 8}, 3, 4}};
-constexpr serve::step_options of_four{.block_size = 4, .blocks = 10};
+constexpr serve::step_options of_four{.cache = {.blocks = 10, .block_size = 4}};
 
 // Every array of a step, as lines.
 struct written_arrays {
@@ -43,7 +43,7 @@ struct written_arrays {
 };
 
 template <class Step>
-written_arrays write_all(const Step& now, std::size_t pages, const serve::step_size& size = {},
+written_arrays write_all(const Step& now, std::size_t pages, const serve::padded_size& size = {},
                          const serve::step_padding& pads = {})
 {
     const std::size_t tokens = std::max(size.tokens, now.tokens());
@@ -52,11 +52,11 @@ written_arrays write_all(const Step& now, std::size_t pages, const serve::step_s
     std::vector<std::int32_t> starts(requests + 1), ends(requests), keys(requests + 1), lens(requests), computed(requests),
         seq_lens(requests), logits(requests), indices(pages), page_starts(requests + 1), last(requests), order(requests);
     const auto shape = serve::write(
-        now, size, pads, arrays::token_ids(ids), arrays::positions(positions), arrays::slot_mapping(slots),
-        arrays::query_start_loc(starts), arrays::query_ends(ends), arrays::key_start_loc(keys), arrays::query_lens(lens),
-        arrays::computed_lens(computed), arrays::seq_lens(seq_lens), arrays::logits_indices(logits),
-        arrays::page_indices(indices), arrays::page_start_loc(page_starts), arrays::last_page_len(last),
-        arrays::request_order(order));
+        now, pads, size, set<batten::token_ids>(ids), set<batten::position_ids>(positions), set<serve::slot_mapping>(slots),
+        set<batten::cu_seqlens>(starts), set<serve::query_ends>(ends), set<serve::key_start_loc>(keys), set<batten::lengths>(lens),
+        set<serve::computed_lens>(computed), set<serve::seq_lens>(seq_lens), set<serve::logits_indices>(logits),
+        serve::page_indices(indices), set<serve::page_start_loc>(page_starts), set<serve::last_page_len>(last),
+        set<serve::request_indices>(order));
     return {line_of(ids),      line_of(positions), line_of(slots),   line_of(starts),      line_of(ends), line_of(keys),
             line_of(lens),     line_of(computed),  line_of(seq_lens), line_of(logits),      line_of(indices),
             line_of(page_starts), line_of(last),   line_of(order),    shape};
@@ -92,10 +92,10 @@ constexpr bool steps_in_constant_evaluation()
     std::array<std::int32_t, 4> starts{}, positions{}, token_ids{};
     std::array<std::int32_t, 6> cells{};
     std::array<std::uint64_t, 3> row_ids{};
-    std::array<serve::block_row_state, 3> states{};
-    serve::block_rows<std::int32_t> table(batten::matrix_view<std::int32_t>(cells.data(), 3, 2, 2), row_ids, states);
-    const auto shape = serve::write(now, {4, 3}, {.block = -1}, arrays::slot_mapping(slots), arrays::query_start_loc(starts),
-                                    arrays::positions(positions), arrays::token_ids(token_ids), arrays::block_table(table));
+    std::array<serve::block_table_row_state, 3> states{};
+    serve::block_table_buffer<std::int32_t> table(batten::matrix_view<std::int32_t>(cells.data(), 3, 2, 2), row_ids, states);
+    const auto shape = serve::write(now, {}, {4, 3}, set<serve::slot_mapping>(slots), set<batten::cu_seqlens>(starts),
+                                    set<batten::position_ids>(positions), set<batten::token_ids>(token_ids), serve::block_table(table));
     return shape == serve::step_shape{4, 3, 2, 6} && tests::holds(slots, {31, 36, 37, -1}) &&
            tests::holds(starts, {0, 1, 3, 3}) && tests::holds(positions, {3, 4, 5, 0}) &&
            tests::holds(token_ids, {13, 24, 25, 0}) &&
@@ -105,7 +105,7 @@ static_assert(steps_in_constant_evaluation());
 
 constexpr bool last_pages_are_full_at_multiples()
 {
-    const serve::block_divider of_16(16);
+    const serve::block_geometry of_16(16);
     return of_16.in_last_block(0) == 0 && of_16.in_last_block(1) == 1 && of_16.in_last_block(15) == 15 &&
            of_16.in_last_block(16) == 16 && of_16.in_last_block(17) == 1 && of_16.blocks_of(0) == 0 &&
            of_16.blocks_of(16) == 1 && of_16.blocks_of(17) == 2;
@@ -124,7 +124,7 @@ TEST_CASE("a step takes the scheduled tokens of each request from where its comp
     CHECK(now.tokens() == 6);
     CHECK(now.max_query_len() == 4);
     CHECK(now.max_seq_len() == 5);
-    CHECK(now.context_requests() == 1);
+    CHECK(now.prefill_requests() == 1);
     CHECK(now.decode_requests() == 2);
     const written_arrays found = write_all(now, 5);
     CHECK(found.ids == line{13, 21, 22, 23, 24, 34});
@@ -146,9 +146,9 @@ TEST_CASE("rule 11: request order is a policy of the step, which reports the per
         return write_all(serve::step(inputs, options), pages);
     };
     CHECK(order_of(live.inputs(), serve_order::as_given).order == line{0, 1, 2});
-    const written_arrays context_first = order_of(live.inputs(), serve_order::context_first);
-    CHECK(context_first.order == line{1, 0, 2});
-    check_same(context_first, expected_step({three[1], three[0], three[2]}, 4));
+    const written_arrays prefill_first = order_of(live.inputs(), serve_order::prefill_first);
+    CHECK(prefill_first.order == line{1, 0, 2});
+    check_same(prefill_first, expected_step({three[1], three[0], three[2]}, 4));
     const written_arrays decode_first = order_of(live.inputs(), serve_order::decode_first);
     CHECK(decode_first.order == line{0, 2, 1});
     check_same(decode_first, expected_step({three[0], three[2], three[1]}, 4));
@@ -156,14 +156,14 @@ TEST_CASE("rule 11: request order is a policy of the step, which reports the per
     std::vector<live_request> chunk_of_one = three;
     chunk_of_one[2].prompt = 5;
     const live_requests with_prompts(chunk_of_one);
-    CHECK(order_of(with_prompts.inputs(), serve_order::context_first).order == line{1, 0, 2});
-    CHECK(order_of(with_prompts.inputs_with_prompts(), serve_order::context_first).order == line{1, 2, 0});
+    CHECK(order_of(with_prompts.inputs(), serve_order::prefill_first).order == line{1, 0, 2});
+    CHECK(order_of(with_prompts.inputs_with_prompts(), serve_order::prefill_first).order == line{1, 2, 0});
     // One token each, and yet not as given.
     chunk_of_one[1].scheduled = 1;
     const live_requests all_ones(chunk_of_one);
     const written_arrays ones = order_of(all_ones.inputs_with_prompts(), serve_order::decode_first);
     CHECK(ones.order == line{0, 1, 2});
-    const written_arrays contexts = order_of(all_ones.inputs_with_prompts(), serve_order::context_first, 4);
+    const written_arrays contexts = order_of(all_ones.inputs_with_prompts(), serve_order::prefill_first, 4);
     CHECK(contexts.order == line{1, 2, 0});
     check_same(contexts, expected_step({chunk_of_one[1], chunk_of_one[2], chunk_of_one[0]}, 4));
 }
@@ -177,8 +177,8 @@ TEST_CASE("a step of no requests has no tokens, and query_start_loc is {0}")
     const written_arrays found = write_all(now, 0);
     CHECK(found.query_start_loc == line{0});
     CHECK(found.key_start_loc == line{0});
-    // A pad's last token would lie before the first.
-    CHECK(write_all(now, 0, {.tokens = 0, .requests = 2}, {.block = -1}).logits == line{0, 0});
+    // A pad's last token would be before the first.
+    CHECK(write_all(now, 0, {.tokens = 0, .requests = 2}).logits == line{0, 0});
 }
 
 TEST_CASE("tokens come as rows of a matrix, too, and requests as a selection of the server's rows")
@@ -224,16 +224,16 @@ TEST_CASE("steps of any mix, block size and order are what the loop over request
             std::shuffle(r.blocks.begin(), r.blocks.end(), random);
         }
         const live_requests live(requests);
-        const auto order = std::array{serve_order::as_given, serve_order::context_first,
+        const auto order = std::array{serve_order::as_given, serve_order::prefill_first,
                                       serve_order::decode_first}[static_cast<std::size_t>(below(3))];
         std::vector<live_request> ordered = requests;
         if (order != serve_order::as_given)
             std::stable_partition(ordered.begin(), ordered.end(), [&](const live_request& r) {
-                return (r.computed < r.prompt) == (order == serve_order::context_first);
+                return (r.computed < r.prompt) == (order == serve_order::prefill_first);
             });
         CAPTURE(round, block_size, static_cast<int>(order));
-        const serve::step now(live.inputs_with_prompts(), {.block_size = static_cast<std::size_t>(block_size),
-                                                           .blocks = static_cast<std::size_t>(block) + 1,
+        const serve::step now(live.inputs_with_prompts(), {.cache = {.blocks = static_cast<std::size_t>(block) + 1,
+                                                                     .block_size = static_cast<std::size_t>(block_size)},
                                                            .order = order});
         check_same(write_all(now, pages), expected_step(ordered, block_size));
     }
@@ -290,12 +290,13 @@ TEST_CASE("a block table is updated from step to step: requests join, leave, mov
                 std::shuffle(requests.begin(), requests.end(), random);
             std::vector<live_request> ordered = requests;
             if (order == serve_order::decode_first)
-                std::stable_partition(ordered.begin(), ordered.end(), [](const live_request& r) { return r.scheduled == 1; });
+                std::stable_partition(ordered.begin(), ordered.end(),
+                                      [](const live_request& r) { return r.scheduled == 1 && r.computed != 0; });
             const live_requests live(requests, width);
-            const serve::step now(live.inputs(), {.block_size = block_size, .blocks = 1000, .order = order});
+            const serve::step now(live.inputs(), {.cache = {.blocks = 1000, .block_size = block_size}, .order = order});
             const int free_rows = static_cast<int>(most - requests.size());
             const std::size_t rows = requests.size() + static_cast<std::size_t>(below(free_rows + 1));
-            serve::write(now, {.requests = rows}, {.block = -1}, arrays::block_table(table.rows_of));
+            serve::write(now, {}, {.requests = rows}, serve::block_table(table.rows_of));
             const expected_step expected(ordered, block_size);
             for (std::size_t r = 0; r < rows; ++r) {
                 CAPTURE(step, r);
@@ -316,23 +317,23 @@ TEST_CASE("a step writes no column of the block table whose tokens were computed
     table_memory<> table(3, 6);
     const auto step = [&] {
         const live_requests live(requests);
-        serve::write(serve::step(live.inputs(), {.block_size = 4, .blocks = 100}), {}, {}, arrays::block_table(table.rows_of));
+        serve::write(serve::step(live.inputs(), {.cache = {.blocks = 100, .block_size = 4}}), {}, {}, serve::block_table(table.rows_of));
         for (live_request& r : requests)
             r.computed += 1;
     };
     step();
     CHECK(table.row(0) == line{1, 2, 3, -1, -1, -1});
     CHECK(table.row(1) == line{11, 12, 13, 14, -1, -1});
-    // Whatever lies in the columns that are done with stays there.
+    // What is in columns of computed tokens stays there.
     for (std::size_t r = 0; r < 3; ++r)
         table.rows_of.table()(r, 0) = table.rows_of.table()(r, 1) = 77;
     step();
     step();
     CHECK(table.row(0) == line{77, 77, 3, 4, -1, -1});
     CHECK(table.row(1) == line{77, 77, 13, 14, -1, -1});
-    // Until another request comes, or someone says that they are no longer what they were.
+    // Until another request takes the row, or the row is invalidated.
     requests[0].id = 9;
-    table.rows_of.forget(2);
+    table.rows_of.invalidate(2);
     step();
     CHECK(table.row(0) == line{1, 2, 3, 4, -1, -1});
     CHECK(table.row(1) == line{77, 77, 13, 14, -1, -1});
@@ -353,10 +354,10 @@ TEST_CASE("blocks of tokens that no step had are written, and checked, too: a re
     table_memory<std::int8_t> table(1, 4);
     const auto write = [&] {
         const live_requests live({one});
-        return serve::try_write(serve::step(live.inputs(), of_four), {}, {}, arrays::block_table(table.rows_of));
+        return serve::try_write(serve::step(live.inputs(), of_four), {}, {}, serve::block_table(table.rows_of));
     };
     for (const int scheduled : {1, 2}) {  // of one token, and of several
-        table.rows_of.forget();
+        table.rows_of.invalidate();
         one.computed = one.scheduled = 1;
         one.blocks = {1, -1, -1, -1};
         CHECK(write().has_value());
@@ -370,7 +371,7 @@ TEST_CASE("blocks of tokens that no step had are written, and checked, too: a re
         CHECK(write().has_value());
         CHECK(table.row(0) == line{1, 3, 5, -1});
     }
-    check_throws({errors::row_out_of_range, no_row, 1, 1, {}}, [&] { table.rows_of.forget(1); });
+    check_throws({errors::row_out_of_range, no_row, 1, 1, {}}, [&] { table.rows_of.invalidate(1); });
 }
 
 TEST_CASE("views that a step is made of may be temporaries")
@@ -399,32 +400,33 @@ TEST_CASE("is_complete tells the requests whose next token is sampled from chunk
         requests[i].tokens.resize(static_cast<std::size_t>(requests[i].computed + requests[i].scheduled));
     const live_requests live(requests);
     std::vector<std::uint8_t> complete(4, 9);
-    serve::write(serve::step(live.inputs(), of_four), {.requests = 4}, {}, arrays::is_complete(complete));
+    serve::write(serve::step(live.inputs(), of_four), {}, {.requests = 4}, set<serve::is_complete>(complete));
     CHECK(line_of(complete) == line{1, 0, 1, 0});
 }
 
 // ---- a step as a layout --------------------------------------------------------------------------------------------------
 
-TEST_CASE("the layout of a step and its arrays say the same, and fields of the user's work on steps")
+TEST_CASE("a collator of a step's layout and its arrays say the same, and fields of the user's work on steps")
 {
     using fields = batten::fields<batten::token_ids<>, batten::position_ids<>, batten::cu_seqlens<>, serve::seq_lens<>,
-                                  serve::logits_indices<>, serve::slot_mapping<std::int64_t, int>,
-                                  batten::column<"weights", float>>;
+                                  serve::logits_indices<>, serve::slot_mapping<>, serve::key_start_loc<>, serve::last_page_len<>,
+                                  serve::request_indices<>, serve::is_complete<>, batten::column<"weights", float>>;
     const live_requests live(three);
     const batten::basic_collator<serve::step_row<batten::round_up_to<8>>, fields> collate{
-        {.pad_id = 0, .fields = {{}, {}, {}, {}, {}, {.blocks = live.blocks(), .cache = of_four}, {}}}};
+        {.pad_id = 0, .fields = {{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}}}};
     std::vector<std::vector<float>> weights;
     for (const live_request& r : three)
         weights.emplace_back(r.tokens.begin(), r.tokens.end());
     const auto columns = batten::columns{batten::named<"weights">(weights)};
     const batten::inputs everything{live.tokens, batten::none, batten::none, columns};
-    for (const serve_order order : {serve_order::as_given, serve_order::context_first, serve_order::decode_first}) {
+    for (const serve_order order : {serve_order::as_given, serve_order::prefill_first, serve_order::decode_first}) {
         serve::step_options options = of_four;
         options.order = order;
-        const serve::step now(live.inputs(), options);
-        std::vector<batten::piece> memory(3);
-        const serve::step_pieces pieces(now, memory);
-        const auto batch = collate(batten::packed(everything, pieces));
+        const serve::step now(serve::step_inputs{everything, live.computed, live.scheduled, live.blocks(), live.ids}, options);
+        const auto batch = collate(now);
+        std::vector<std::uint8_t> complete(3);
+        std::vector<float> weight(8, 9.0F);
+        serve::write(now, {}, {.tokens = 8}, set<serve::is_complete>(complete), set<"weights">(weight));
         const written_arrays found = write_all(now, 5, {.tokens = 8});
         CHECK(batch.rows() == 1);
         CHECK(line_of(batch.token_ids()) == found.ids);
@@ -433,12 +435,82 @@ TEST_CASE("the layout of a step and its arrays say the same, and fields of the u
         CHECK(line_of(batch.get<serve::seq_lens>()) == found.seq_lens);
         CHECK(line_of(batch.get<serve::logits_indices>()) == found.logits);
         CHECK(line_of(batch.get<serve::slot_mapping>()) == found.slots);
+        CHECK(line_of(batch.get<serve::key_start_loc>()) == found.key_start_loc);
+        CHECK(line_of(batch.get<serve::last_page_len>()) == found.last_page_len);
+        CHECK(line_of(batch.get<serve::request_indices>()) == found.order);
+        CHECK(line_of(batch.get<serve::is_complete>()) == line_of(complete));
         CHECK(line_of(batch.get<"weights">()) == found.ids);
+        CHECK(line_of(weight) == found.ids);
     }
-    const serve::step now(live.inputs(), of_four);
-    std::vector<batten::piece> short_memory(2);
-    CHECK(error_is(serve::step_pieces::try_make(now, short_memory).error()) ==
-          error_is(errors::span_too_small, no_row, 3, 2, "pieces"));
+}
+
+TEST_CASE("a step is collated with labels by prompt lengths, and refused where it is longer than the length's limit")
+{
+    using fields = batten::fields<batten::token_ids<>, batten::labels<>>;
+    std::vector<live_request> requests = three;
+    requests[1].prompt = 3;  // tokens 1 and 2 are of the prompt, 3 and 4 are not
+    const live_requests live(requests);
+    const serve::step now(live.inputs_with_prompts(), of_four);
+    const auto batch = batten::basic_collator<serve::step_row<>, fields>{{.pad_id = 0, .targets = batten::same_position}}(now);
+    CHECK(line_of(batch.token_ids()) == line{13, 21, 22, 23, 24, 34});
+    CHECK(line_of(batch.labels()) == line{13, -100, -100, 23, 24, 34});
+    std::vector<std::int64_t> labels(6);
+    serve::write(now, {}, {}, set<batten::labels>(labels));  // the model shifts: the first column of a segment is no target
+    CHECK(line_of(labels) == line{-100, -100, -100, 23, 24, -100});
+    const batten::basic_collator<serve::step_row<batten::fixed_length>, fields> short_row{{.pad_id = 0, .length = {5}}};
+    CHECK(error_is(short_row.try_collate(now).error()) == error_is(errors::row_over_limit, 0, 6, 5));
+}
+
+TEST_CASE("positions of pads count on from the last request of the step, where a field says so")
+{
+    const live_requests live(three);
+    std::vector<std::int64_t> positions(8);
+    using counting = batten::position_ids<std::int64_t, batten::continue_positions>;
+    serve::write(serve::step(live.inputs(), of_four), {}, {.tokens = 8}, set<counting>(positions));
+    CHECK(line_of(positions) == line{3, 1, 2, 3, 4, 4, 5, 6});
+    std::vector<std::int8_t> narrow(200);
+    using counting_narrow = batten::position_ids<std::int8_t, batten::continue_positions>;
+    CHECK(error_is(serve::try_write(serve::step(live.inputs(), of_four), {}, {.tokens = 200}, set<counting_narrow>(narrow)).error())
+              .code == errors::value_not_representable);
+}
+
+TEST_CASE("the logits index of a segment without tokens is refused, wherever the segment is")
+{
+    using collator = batten::varlen_collator<batten::dynamic_length, batten::fields<serve::logits_indices<>>>;
+    const collator collate{{}};
+    CHECK(line_of(collate(tests::ragged{{1, 2}, {3}}).get<serve::logits_indices>()) == line{1, 2});
+    for (const std::size_t empty : {0U, 1U, 2U}) {
+        tests::ragged rows{{1, 2}, {3}};
+        rows.insert(rows.begin() + static_cast<std::ptrdiff_t>(empty), std::vector<int>{});
+        const batten::error reason = collate.try_collate(rows).error();
+        CHECK(error_is(reason) == error_is(errors::segment_without_tokens, 0, empty, 0, "logits_indices"));
+        CHECK(reason.message() == "batten: row 0: segment " + std::to_string(empty) +
+                                      " has no tokens, so logits_indices has no last token to point to");
+    }
+    const tests::ragged padded{{1}, {}};
+    const batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::fields<serve::logits_indices<>>>
+        one_a_row{{}};
+    CHECK(error_is(one_a_row.try_collate(padded).error()) ==
+          error_is(errors::segment_without_tokens, 1, 0, 0, "logits_indices"));
+}
+
+TEST_CASE("a second piece of a sequence whose positions restart is refused by slots: they would be those of the first")
+{
+    using slots = serve::slot_mapping<>;
+    const tests::ragged one{{1, 2, 3, 4, 5, 6}};
+    const std::vector<std::int32_t> table{3, 4};
+    const slots field{.blocks = {table.data(), 1, 2, 2}, .cache = {.blocks = 8, .block_size = 4}};
+    const batten::packed_collator<batten::dynamic_length, batten::fields<slots>> collate{{.fields = field}};
+    const std::vector<batten::piece> pieces{{0, 0, 4}, {0, 4, 2}};
+    const std::vector<std::size_t> offsets{0, 2};
+    CHECK(error_is(collate.try_collate(batten::packed(one, batten::bins{pieces, offsets})).error()) ==
+          error_is(errors::positions_restart, 0, 4));
+    const std::vector<batten::piece> first{{0, 0, 4}};
+    const std::vector<std::size_t> of_first{0, 1};
+    CHECK(line_of(collate(batten::packed(one, batten::bins{first, of_first})).get<slots>()) == line{12, 13, 14, 15});
+    // What truncation drops is not a piece: the kept tokens begin at position 0.
+    using truncating = batten::collator<batten::pad_right, batten::fixed_length, batten::truncate_left, batten::fields<slots>>;
+    CHECK(line_of(truncating{{.length = {4}, .fields = field}}(one).get<slots>()) == line{12, 13, 14, 15});
 }
 
 TEST_CASE("slots are a field of padded and packed rows, too: prompts fill a paged cache")
@@ -446,7 +518,7 @@ TEST_CASE("slots are a field of padded and packed rows, too: prompts fill a page
     const tests::ragged prompts{{1, 2, 3, 4, 5}, {}, {6, 7}};
     const std::vector<std::int32_t> table{7, 2, -9, -9, 5, -9};
     using slots = serve::slot_mapping<>;
-    slots by_blocks{.blocks = {table.data(), 3, 2, 2}, .cache = {.block_size = 4, .blocks = 8}};
+    slots by_blocks{.blocks = {table.data(), 3, 2, 2}, .cache = {.blocks = 8, .block_size = 4}};
     using padded = batten::collator<batten::pad_left, batten::round_up_to<8>, batten::truncate_right, batten::fields<slots>>;
     const auto left = padded{{.fields = by_blocks}}(prompts);
     CHECK(line_of(left.get<slots>(0)) == line{-1, -1, -1, 28, 29, 30, 31, 8});
@@ -462,14 +534,17 @@ TEST_CASE("a field of slots whose cache, pads or block table do not fit is an er
     using slots = serve::slot_mapping<std::uint8_t, int>;
     using collator = batten::collator<batten::pad_right, batten::dynamic_length, batten::reject, batten::fields<slots>>;
     const std::vector<int> table{7, 2};
-    const slots good{.blocks = {table.data(), 1, 2, 2}, .cache = {.block_size = 4, .blocks = 64}, .pad_slot = 0};
+    const slots good{.blocks = {table.data(), 1, 2, 2}, .cache = {.blocks = 64, .block_size = 4}, .pad_slot = 0};
     CHECK(collator::try_make({.fields = good}).has_value());
     const auto with = [&](auto change) {
         slots changed = good;
         change(changed);
         return error_is(collator::try_make({.fields = changed}).error());
     };
-    CHECK(error_is(collator::try_make({}).error()) == error_is(errors::pool_without_blocks, no_row, 0, 1));
+    // Without a cache it is the field of a step.
+    CHECK(error_is(collator::try_make({.fields = slots{.pad_slot = 0}}).value().try_collate(tests::ragged{{1}}).error()) ==
+          error_is(errors::pool_without_blocks, no_row, 0, 1));
+    CHECK(with([](slots& s) { s.cache.blocks = 0; }) == error_is(errors::pool_without_blocks, no_row, 0, 1));
     CHECK(with([](slots& s) { s.cache.block_size = 0; }) ==
           error_is(errors::argument_not_positive, no_row, 0, 0, "block_size"));
     CHECK(with([](slots& s) { s.cache.blocks = 65; }) ==
@@ -511,9 +586,10 @@ struct of_a_prompt {
     }
     constexpr void write(const auto& now, const serve::pad_range& pads) const
     {
-        now.walk([&](const auto& r) {
-            for (std::size_t i = 0; i < r.length; ++i)
-                out[r.first_token + i] = r.computed + i < r.prompt_length() ? 1 : 0;
+        now.walk([&](const batten::segment& s) {
+            const auto prompt = static_cast<std::size_t>(now.list().given_prompt_length(s.sequence));
+            for (std::size_t i = 0; i < s.length; ++i)
+                out[s.first_column + i] = s.position_begin + i < prompt ? 1 : 0;
         });
         for (std::size_t i = pads.real.tokens; i < pads.end.tokens; ++i)
             out[i] = 2;
@@ -530,10 +606,10 @@ TEST_CASE("an array of the user's is written with the others")
     const serve::step now(live.inputs_with_prompts(), of_four);
     std::vector<std::uint8_t> prompt(8);
     std::vector<std::int32_t> positions(8);
-    serve::write(now, {.tokens = 8}, {}, of_a_prompt{prompt}, arrays::positions(positions));
+    serve::write(now, {}, {.tokens = 8}, of_a_prompt{prompt}, set<batten::position_ids>(positions));
     CHECK(line_of(prompt) == line{0, 1, 1, 0, 0, 0, 2, 2});
     CHECK(line_of(positions) == line{3, 1, 2, 3, 4, 4, 0, 0});
-    CHECK(error_is(serve::try_write(now, {.tokens = 9}, {}, of_a_prompt{prompt}).error()) ==
+    CHECK(error_is(serve::try_write(now, {}, {.tokens = 9}, of_a_prompt{prompt}).error()) ==
           error_is(errors::span_too_small, no_row, 9, 8, "of_a_prompt"));
 }
 
@@ -582,7 +658,7 @@ TEST_CASE("a scheduled token in a block outside of the pool, or in a reserved on
     for (const auto& [block, code] : {std::pair<int, batten::error_code>{10, errors::block_out_of_range}, {-1, errors::block_out_of_range},
                                       {0, errors::block_reserved}, {1, errors::block_reserved}}) {
         serve::step_options options = of_four;
-        options.reserved_blocks = 2;
+        options.cache.reserved_blocks = 2;
         std::vector<live_request> requests = three;
         requests[1].blocks[1] = block;  // the second block of a chunk
         const int limit = code == errors::block_reserved ? 2 : 10;
@@ -592,7 +668,7 @@ TEST_CASE("a scheduled token in a block outside of the pool, or in a reserved on
         requests[2].blocks[1] = block;
         CHECK(step_error(live_requests(requests).inputs(), options) == error_is(code, 2, block, limit));
     }
-    // Blocks of tokens that were computed before are nobody's business: a window may have cast them off.
+    // Blocks of tokens that were computed before are not checked: a window may have freed them.
     std::vector<live_request> requests = three;
     requests[2].blocks[0] = 0;
     CHECK(serve::try_step(live_requests(requests).inputs(), of_four).has_value());
@@ -637,18 +713,18 @@ TEST_CASE("arrays of other lengths, prompts longer than their request, rows that
           error_is(errors::span_too_small, 0, 21, 20, "strided_sequences"));
 }
 
-TEST_CASE("a block size of 0, a pool without blocks, a context of nothing are errors of the options")
+TEST_CASE("a block size of 0, a pool without blocks, a maximum context of 0 are errors of the options")
 {
     const live_requests live(three);
     serve::step_options options = of_four;
-    options.block_size = 0;
+    options.cache.block_size = 0;
     CHECK(step_error(live.inputs(), options) == error_is(errors::argument_not_positive, no_row, 0, 0, "block_size"));
     options = of_four;
     options.max_context = 0;
     CHECK(step_error(live.inputs(), options) == error_is(errors::argument_not_positive, no_row, 0, 0, "max_context"));
-    CHECK(step_error(live.inputs(), {.block_size = 4}) == error_is(errors::pool_without_blocks, no_row, 0, 1));
+    CHECK(step_error(live.inputs(), {.cache = {.block_size = 4}}) == error_is(errors::pool_without_blocks, no_row, 0, 1));
     options.max_context = 9;
-    options.blocks = std::numeric_limits<std::size_t>::max();
+    options.cache.blocks = std::numeric_limits<std::size_t>::max();
     CHECK(step_error(live.inputs(), options) ==
           error_is(errors::size_overflow, no_row, std::numeric_limits<std::size_t>::max(), 4));
 }
@@ -663,32 +739,35 @@ TEST_CASE("an array that is too small, or too narrow for what it is to hold, is 
     table_memory<> table(3, 2);
     // The array that fails is asked last.
     const auto fails = [&](auto array, const serve::step_padding& pads = {}) {
-        const auto done = serve::try_write(now, {}, pads, arrays::positions(before.cells()),
-                                           arrays::query_start_loc(starts.cells()), arrays::block_table(table.rows_of), array);
+        const auto done = serve::try_write(now, pads, {}, set<batten::position_ids>(before.cells()),
+                                           set<batten::cu_seqlens>(starts.cells()), serve::block_table(table.rows_of), array);
         CHECK_FALSE(done.has_value());
-        check_throws(done.error(), [&] { serve::write(now, {}, pads, array); });
+        check_throws(done.error(), [&] { serve::write(now, pads, {}, array); });
         CHECK(before.untouched());
         CHECK(starts.untouched());
         CHECK(table.cells == std::vector<std::int32_t>(6, 99));
         return error_is(done.error());
     };
     std::vector<std::int32_t> five(5), three_starts(3), two(2);
-    CHECK(fails(arrays::token_ids(five)) == error_is(errors::span_too_small, no_row, 6, 5, "token_ids"));
-    CHECK(fails(arrays::slot_mapping(five)) == error_is(errors::span_too_small, no_row, 6, 5, "slot_mapping"));
-    CHECK(fails(arrays::query_start_loc(three_starts)) ==
-          error_is(errors::span_too_small, no_row, 4, 3, "query_start_loc"));
-    CHECK(fails(arrays::logits_indices(two)) == error_is(errors::span_too_small, no_row, 3, 2, "logits_indices"));
-    CHECK(fails(arrays::seq_lens(two)) == error_is(errors::span_too_small, no_row, 3, 2, "seq_lens"));
-    CHECK(fails(arrays::page_indices(two)) == error_is(errors::span_too_small, no_row, 5, 2, "page_indices"));
+    CHECK(fails(set<batten::token_ids>(five)) == error_is(errors::span_too_small, no_row, 6, 5, "token_ids"));
+    CHECK(fails(set<serve::slot_mapping>(five)) == error_is(errors::span_too_small, no_row, 6, 5, "slot_mapping"));
+    CHECK(fails(set<batten::cu_seqlens>(three_starts)) ==
+          error_is(errors::span_too_small, no_row, 4, 3, "cu_seqlens"));
+    CHECK(fails(set<serve::logits_indices>(two)) == error_is(errors::span_too_small, no_row, 3, 2, "logits_indices"));
+    CHECK(fails(set<serve::seq_lens>(two)) == error_is(errors::span_too_small, no_row, 3, 2, "seq_lens"));
+    CHECK(fails(serve::page_indices(two)) == error_is(errors::span_too_small, no_row, 5, 2, "page_indices"));
     table_memory<> two_rows(2, 2), one_column(3, 1);
-    CHECK(fails(arrays::block_table(two_rows.rows_of)) == error_is(errors::span_too_small, no_row, 3, 2, "block_table"));
-    CHECK(fails(arrays::block_table(one_column.rows_of)) == error_is(errors::blocks_missing, 1, 2, 1));
+    CHECK(fails(serve::block_table(two_rows.rows_of)) == error_is(errors::span_too_small, no_row, 3, 2, "block_table"));
+    CHECK(fails(serve::block_table(one_column.rows_of)) == error_is(errors::blocks_missing, 1, 2, 1));
 
     std::vector<std::int8_t> narrow(8);
-    CHECK(fails(arrays::slot_mapping(narrow), {.slot = -200}) ==
+    CHECK(fails(serve::field_array(serve::slot_mapping<std::int8_t>{.pad_slot = -200}, narrow)) ==
           error_is(errors::pad_value_not_representable, no_row, -200, 0, "slot_mapping"));
-    CHECK(fails(arrays::token_ids(narrow), {.token_id = 128}) ==
-          error_is(errors::pad_value_not_representable, no_row, 128, 0, "token_ids"));
+    CHECK(fails(set<batten::token_ids>(narrow), {.pad_id = 128}) ==
+          error_is(errors::pad_id_not_representable, no_row, 128, 0, "token_ids"));
+    std::vector<std::int32_t> wide_enough(8);
+    CHECK(fails(set<serve::seq_lens>(wide_enough), {.query_len = 2, .seq_len = 1}) ==
+          error_is(errors::pad_past_seq_len, no_row, 2, 1));
 }
 
 TEST_CASE("tokens, positions, slots, counts and sums beyond their type are errors that name the first that does not fit")
@@ -700,26 +779,26 @@ TEST_CASE("tokens, positions, slots, counts and sums beyond their type are error
     const auto fails = [&](const serve::step_options& options, auto array) {
         return error_is(serve::try_write(serve::step(live.inputs(), options), {}, {}, array).error());
     };
-    CHECK(fails(of_four, arrays::token_ids(narrow)) == error_is(errors::token_not_representable, 1, 128, 300, "token_ids"));
-    CHECK(fails(of_four, arrays::positions(narrow)) == error_is(errors::value_not_representable, 1, 128, 0, "positions"));
-    CHECK(fails(of_four, arrays::seq_lens(narrow)) == error_is(errors::value_not_representable, 1, 129, 0, "seq_lens"));
-    CHECK(fails(of_four, arrays::key_start_loc(narrow)) ==
+    CHECK(fails(of_four, set<batten::token_ids>(narrow)) == error_is(errors::token_not_representable, 1, 128, 300, "token_ids"));
+    CHECK(fails(of_four, set<batten::position_ids>(narrow)) == error_is(errors::value_not_representable, 1, 128, 0, "position_ids"));
+    CHECK(fails(of_four, set<serve::seq_lens>(narrow)) == error_is(errors::value_not_representable, 1, 129, 0, "seq_lens"));
+    CHECK(fails(of_four, set<serve::key_start_loc>(narrow)) ==
           error_is(errors::value_not_representable, no_row, 230, 0, "key_start_loc"));
-    CHECK(fails({.block_size = 4, .blocks = 33}, arrays::slot_mapping(narrow)) ==
+    CHECK(fails({.cache = {.blocks = 33, .block_size = 4}}, set<serve::slot_mapping>(narrow)) ==
           error_is(errors::value_not_representable, no_row, 131, 0, "slot_mapping"));
-    CHECK(serve::try_write(serve::step(live.inputs(), {.block_size = 4, .blocks = 32}), {}, {}, arrays::slot_mapping(narrow),
-                           arrays::computed_lens(narrow))
+    CHECK(serve::try_write(serve::step(live.inputs(), {.cache = {.blocks = 32, .block_size = 4}}), {}, {}, set<serve::slot_mapping>(narrow),
+                           set<serve::computed_lens>(narrow))
               .has_value());
     table_memory<std::int8_t> table(2, 60);
-    CHECK(fails({.block_size = 4, .blocks = 129}, arrays::block_table(table.rows_of)) ==
+    CHECK(fails({.cache = {.blocks = 129, .block_size = 4}}, serve::block_table(table.rows_of)) ==
           error_is(errors::value_not_representable, no_row, 128, 0, "block_table"));
     // A slot needs 64 bits long before a block id does.
     std::vector<std::int32_t> slots(8);
-    CHECK(fails({.block_size = 1024, .blocks = (std::size_t{1} << 21) + 1}, arrays::slot_mapping(slots)) ==
+    CHECK(fails({.cache = {.blocks = (std::size_t{1} << 21) + 1, .block_size = 1024}}, set<serve::slot_mapping>(slots)) ==
           error_is(errors::value_not_representable, no_row, (std::uint64_t{1} << 31) + 1023, 0, "slot_mapping"));
     std::vector<std::int64_t> wide(8);
-    CHECK(serve::try_write(serve::step(live.inputs(), {.block_size = 1024, .blocks = (std::size_t{1} << 21) + 1}), {}, {},
-                           arrays::slot_mapping(wide))
+    CHECK(serve::try_write(serve::step(live.inputs(), {.cache = {.blocks = (std::size_t{1} << 21) + 1, .block_size = 1024}}), {}, {},
+                           set<serve::slot_mapping>(wide))
               .has_value());
 }
 
@@ -742,16 +821,16 @@ TEST_CASE("a row that is written whole must hold blocks of the pool alone; reser
     {
         const live_requests live(requests);
         const serve::step now(live.inputs(), of_four);
-        CHECK(error_is(serve::try_write(now, {}, {}, arrays::block_table(table.rows_of)).error()) ==
+        CHECK(error_is(serve::try_write(now, {}, {}, serve::block_table(table.rows_of)).error()) ==
               error_is(errors::block_out_of_range, 2, 10, 10));
-        CHECK(error_is(serve::try_write(now, {}, {}, arrays::page_indices(pages)).error()) ==
+        CHECK(error_is(serve::try_write(now, {}, {}, serve::page_indices(pages)).error()) ==
               error_is(errors::block_out_of_range, 2, 10, 10));
         CHECK(table.cells == std::vector<std::int32_t>(6, 99));
     }
     requests[2].blocks[0] = 0;
     const live_requests live(requests);
     const serve::step now(live.inputs(), of_four);
-    serve::write(now, {}, {}, arrays::block_table(table.rows_of));
+    serve::write(now, {}, {}, serve::block_table(table.rows_of));
     CHECK(table.row(2) == line{0, 8});
 }
 
@@ -762,14 +841,14 @@ TEST_CASE("blocks of a row that was forgotten, or whose request missed a step, a
     table_memory<> table(3, 2);
     const auto write = [&](std::vector<live_request> of) {
         const live_requests live(std::move(of), 2);
-        return serve::try_write(serve::step(live.inputs(), of_four), {}, {}, arrays::block_table(table.rows_of));
+        return serve::try_write(serve::step(live.inputs(), of_four), {}, {}, serve::block_table(table.rows_of));
     };
     const error_is outside(errors::block_out_of_range, 2, 10, 10);
     CHECK(write(requests).has_value());
     std::vector<live_request> lost = requests;
     lost[2].blocks[0] = 10;
     CHECK(write(lost).has_value());  // of tokens computed before, in a row that is known
-    table.rows_of.forget(2);
+    table.rows_of.invalidate(2);
     CHECK(error_is(write(lost).error()) == outside);
     CHECK(write(requests).has_value());
     CHECK(write({requests[0], requests[1]}).has_value());
@@ -780,10 +859,10 @@ TEST_CASE("notes for fewer rows than the table has are an error")
 {
     std::vector<std::int32_t> cells(6);
     std::vector<std::uint64_t> ids(2);
-    std::vector<serve::block_row_state> states(3);
+    std::vector<serve::block_table_row_state> states(3);
     const batten::matrix_view<std::int32_t> table(cells.data(), 3, 2, 2);
-    CHECK(error_is(serve::block_rows<std::int32_t>::try_make(table, ids, states).error()) ==
-          error_is(errors::span_too_small, no_row, 3, 2, "block_rows"));
-    check_throws({errors::span_too_small, no_row, 3, 2, "block_rows"},
-                 [&] { static_cast<void>(serve::block_rows<std::int32_t>(table, ids, states)); });
+    CHECK(error_is(serve::block_table_buffer<std::int32_t>::try_make(table, ids, states).error()) ==
+          error_is(errors::span_too_small, no_row, 3, 2, "block_table_buffer"));
+    check_throws({errors::span_too_small, no_row, 3, 2, "block_table_buffer"},
+                 [&] { static_cast<void>(serve::block_table_buffer<std::int32_t>(table, ids, states)); });
 }

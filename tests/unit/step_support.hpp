@@ -115,8 +115,8 @@ struct table_memory {
 
     std::vector<T> cells;
     std::vector<std::uint64_t> ids;
-    std::vector<serve::block_row_state> states;
-    serve::block_rows<T> rows_of;
+    std::vector<serve::block_table_row_state> states;
+    serve::block_table_buffer<T> rows_of;
 };
 
 // A row of blocks, padded to a width.

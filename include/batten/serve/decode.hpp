@@ -19,6 +19,7 @@
 #include <batten/serve/decode_options.hpp>
 #include <batten/serve/detail/prefill.hpp>
 #include <batten/serve/errors.hpp>
+#include <batten/serve/fields.hpp>
 #include <batten/shape.hpp>
 #include <batten/targets.hpp>
 
@@ -42,23 +43,6 @@ struct decode_step {
     std::size_t tokens = 0;        // of all rows
 
     friend constexpr bool operator==(const decode_step&, const decode_step&) noexcept = default;
-};
-
-// A segment field: the tokens that a row has after the step, [rows]. What kernels for rows of their own lengths take.
-template <integer_number T = std::int32_t>
-struct seq_lens {
-    using value_type = T;
-    static constexpr std::string_view name = "seq_lens";
-
-    constexpr void begin(std::span<T> /*out*/) const noexcept {}
-    constexpr void write(const auto& segment, std::size_t index, std::span<T> out) const
-    {
-        out[index] = static_cast<T>(segment.position_begin + segment.length);
-    }
-    constexpr bool check_segment(const auto& segment, error& reason) const
-    {
-        return batten::detail::check_count<T>(segment.position_begin + segment.length, segment.row, name, reason);
-    }
 };
 
 // In a map of compaction: the row is gone.

@@ -93,6 +93,16 @@ inline constexpr error_text computed_past_known{
 inline constexpr error_text chunk_multiple_too_large{
     "chunk_multiple_too_large", "no chunk can be a multiple of {first} tokens: a chunk has at most {second}"};
 
+// ---- Fields for serving 
+
+// row, the segment's number in its row; field
+inline constexpr error_text segment_without_tokens{
+    "segment_without_tokens", "{row}: segment {first} has no tokens, so {name} has no last token to point to"};
+// row, the segment's first token in its sequence
+inline constexpr error_text positions_restart{
+    "positions_restart",
+    "{row}: a piece begins with token {first} of its sequence but with position 0: the slots of position 0 belong to the first piece"};
+
 // ---- A step: the row is the request's number among those given 
 
 // row
@@ -106,6 +116,9 @@ inline constexpr error_text blocks_missing{
 // -, the block, number of reserved ones
 inline constexpr error_text pad_block_not_reserved{
     "pad_block_not_reserved", "pads point to block {first}, but only the first {second} blocks are reserved"};
+// -, tokens of a pad, tokens that it attends to
+inline constexpr error_text pad_past_seq_len{
+    "pad_past_seq_len", "a request that is a pad has a query_len of {first}, but a seq_len of {second}, which includes it"};
 // -, tokens or requests, the size; field: which
 inline constexpr error_text step_past_size{"step_past_size", "the step has {first} {name}, its padded size is {second}"};
 // -, the number, the last size
