@@ -172,6 +172,7 @@ concept segment_field =
 //     needs_one_row         it makes sense in one row alone, as cu_seqlens does: refused with a layout that is not is_one_row
 //     needs_pads_last       it needs all pads of a row after its tokens: refused with a side that is not pads_come_last
 //     counts_pad_segments   a segment field has an element for the trailing pads, too, where they are a segment of their own
+//     needs_step            it is made of a server's step (serve/step.hpp): refused with other inputs
 //
 // Both kinds are written in steps of a server, too (serve/arrays.hpp), where `now` is a step. Optional members for them:
 //
@@ -313,7 +314,11 @@ template <class Field, class In>
 consteval bool explain_write()
 {
     using value = typename Field::value_type;
-    if constexpr (segment_field<Field>) {
+    if constexpr (requires { requires Field::needs_step; } && !requires(const In& in) { in.step(); }) {
+        static_assert(sizeof(Field) == 0, "batten: this field is made of a server's step: collate a serve::step, or write it by "
+                                          "serve::write");
+        return false;
+    } else if constexpr (segment_field<Field>) {
         constexpr bool writes = requires(const Field& field, const segment_view<In>& segment, std::span<value> out) {
             field.write(segment, std::size_t{}, out);
         };

@@ -282,7 +282,7 @@ void steps()
 #endif
 
     const batten::basic_collator<batten::varlen_row<batten::dynamic_length>, fields<serve::key_start_loc<>>> collate_keys{{}};
-#ifdef FORBIDDEN_field_of_a_step_for_sequences  // expect: constraints not satisfied && step_segment
+#ifdef FORBIDDEN_field_of_a_step_for_sequences  // expect: this field is made of a server's step
     static_cast<void>(collate_keys(ids));
 #else
     static_cast<void>(collate_keys);

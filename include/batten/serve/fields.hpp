@@ -92,6 +92,7 @@ struct running_sum {
     static constexpr std::string_view name = Sum::name;
     static constexpr std::size_t extra = 1;
     static constexpr bool needs_one_row = true;
+    static constexpr bool needs_step = true;
 
     constexpr void begin(std::span<T> out) const { out.front() = T{0}; }
     template <step_segment Segment>
@@ -243,7 +244,9 @@ struct page_start_loc : detail::running_sum<T, detail::sum_pages> {};
 
 // Tokens in each request's last page, 1 to block_size; 0 for a pad without pages, [requests].
 template <integer_number T = std::int32_t>
-struct last_page_len : batten::detail::segment_count<T, detail::count_in_last_page> {};
+struct last_page_len : batten::detail::segment_count<T, detail::count_in_last_page> {
+    static constexpr bool needs_step = true;
+};
 
 // ---- slots -----------------------------------------------------------------------------------------------------------------
 
