@@ -28,8 +28,8 @@ class block_pool {
 public:
     // Errors: a block size of 0; all blocks reserved; ids that block_id cannot hold; slots (blocks * block_size) over 64 bits; no
     // memory.
-    constexpr explicit block_pool(const cache_layout& cache) : block_pool(try_make(cache).value()) {}
-    [[nodiscard]] static constexpr result<block_pool> try_make(const cache_layout& cache)
+    constexpr explicit block_pool(cache_layout cache) : block_pool(try_make(cache).value()) {}
+    [[nodiscard]] static constexpr result<block_pool> try_make(cache_layout cache)
     {
         error reason;
         if (!detail::check_cache(cache, std::size_t{std::numeric_limits<block_id>::max()}, reason))
@@ -141,7 +141,7 @@ public:
 
 private:
     struct checked {};
-    constexpr block_pool(checked, const cache_layout& cache)
+    constexpr block_pool(checked, cache_layout cache)
         : cache_(cache),
           free_(cache.blocks - cache.reserved_blocks),
           free_list_(free_, block_id{0}),
